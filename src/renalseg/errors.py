@@ -1,0 +1,25 @@
+"""The errors that renalseg raises for its user. Each message is one line that says what to do."""
+
+
+class RenalsegError(Exception):
+    """Something the user can mend; the command line prints it as one line and exits with 1."""
+
+
+class VolumeError(RenalsegError):
+    """A file is not the CT or label map that it should be."""
+
+
+class CohortError(RenalsegError):
+    """A cohort folder or one of its cases lacks something, or contradicts itself."""
+
+
+class ModelError(RenalsegError):
+    """A model or ensemble folder is missing, incomplete or unsafe to load."""
+
+
+class ExperimentError(RenalsegError):
+    """A recipe or experiment asks for something that cannot be done."""
+
+
+class EvaluationError(RenalsegError):
+    """A prediction and its reference cannot be compared."""

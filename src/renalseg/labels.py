@@ -1,0 +1,67 @@
+"""Classes, hierarchical evaluation classes (HECs), tolerances, merge order and colours.
+
+Everything that is said about a label is said here, once. Imports nothing heavy.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Label(IntEnum):
+    """Voxel values of a KiTS label map (KiTS21 and KiTS23)."""
+
+    BACKGROUND = 0
+    KIDNEY = 1
+    TUMOR = 2
+    CYST = 3
+
+    @property
+    def title(self) -> str:
+        """The name of the class as KiTS file names and nnU-Net's dataset.json write it."""
+        return self.name.lower()
+
+
+FOREGROUND = (Label.KIDNEY, Label.TUMOR, Label.CYST)
+
+#: Instances are merged in this order: a later class overwrites an earlier one (KiTS21).
+MERGE_ORDER = (Label.KIDNEY, Label.CYST, Label.TUMOR)
+
+#: The paper's colours: kidney red, tumor green, cyst blue (sRGB, 0-255).
+COLORS = {
+    Label.KIDNEY: (214, 48, 49),
+    Label.TUMOR: (46, 184, 76),
+    Label.CYST: (52, 116, 235),
+}
+
+
+@dataclass(frozen=True)
+class Hec:
+    """A hierarchical evaluation class: a union of labels that is scored as one mask.
+
+    Attributes:
+        name: The class's name in Python and JSON.
+        title: Its name in the paper (Golts et al. 2021, section 1).
+        column: Its suffix in the challenge's CSV (``Dice_<column>``, ``SD_<column>``).
+        labels: The labels whose union it is.
+        tolerance_mm: Tolerance of its Surface Dice, found from inter-rater
+            disagreement by the organisers of KiTS21.
+    """
+
+    name: str
+    title: str
+    column: str
+    labels: tuple[Label, ...]
+    tolerance_mm: float
+
+
+HECS = (
+    Hec(
+        "kidney_and_mass",
+        "Kidney and Masses",
+        "kidney",
+        (Label.KIDNEY, Label.TUMOR, Label.CYST),
+        1.0330772532390826,
+    ),
+    Hec("mass", "Kidney mass", "masses", (Label.TUMOR, Label.CYST), 1.1328796488598762),
+    Hec("tumor", "Tumor", "tumor", (Label.TUMOR,), 1.1498198361434828),
+)
