@@ -1,0 +1,61 @@
+"""Weights are data: checkpoints hold tensors and plain values, and are read as nothing else."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from renalseg.errors import ModelError
+
+FINAL = "checkpoint_final.pth"
+LATEST = "checkpoint_latest.pth"
+
+
+def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint that ``torch.load(weights_only=True)`` reads; all of it or nothing."""
+    import torch
+
+    beside = path.with_name(f".{path.name}.part")
+    torch.save(_plain(checkpoint), beside)
+    os.replace(beside, path)
+
+
+def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without running any code that it may carry.
+
+    Raises:
+        ModelError: If the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    import torch
+
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint; the model was not trained to its end")
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:120]
+        raise ModelError(
+            f"{path}: not a checkpoint of tensors and plain values ({reason}); copy it again, "
+            "or do not use it if you do not know where it comes from"
+        ) from error
+    if not isinstance(checkpoint, dict) or "network_weights" not in checkpoint:
+        raise ModelError(f"{path}: expected an nnU-Net v2 checkpoint with network_weights")
+    return checkpoint
+
+
+def _plain(value: Any) -> Any:
+    """Replace numpy's and torch's wrappers by what they wrap; tensors stay."""
+    import numpy as np
+    import torch
+
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, torch.device):
+        return str(value)
+    return value

@@ -1,0 +1,99 @@
+"""Train one fold of one stage of a recipe; finished and interrupted work is taken up."""
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from renalseg.models.checkpoints import FINAL, LATEST, load_checkpoint
+from renalseg.models.plans import CASCADE, FULLRES, LOWRES, PLANS_NAME
+from renalseg.training.recipe import Recipe
+from renalseg.training.workspace import Workspace
+
+#: Called with finished epochs and all epochs.
+Progress = Callable[[int, int], None]
+
+
+def stages(recipe: Recipe) -> tuple[str, ...]:
+    """The nnU-Net configurations that a recipe trains, in their order."""
+    return (LOWRES, CASCADE) if recipe.configuration == "cascade" else (FULLRES,)
+
+
+def is_trained(workspace: Workspace, dataset: str, recipe: Recipe, stage: str, fold: int) -> bool:
+    """Tell whether the final checkpoint of exactly this recipe stands."""
+    path = workspace.model(recipe.name, dataset, stage) / f"fold_{fold}" / FINAL
+    return path.is_file() and load_checkpoint(path).get("recipe") == recipe.fingerprint
+
+
+def train_fold(
+    workspace: Workspace,
+    dataset: str,
+    recipe: Recipe,
+    stage: str,
+    fold: int,
+    *,
+    start: Path | None = None,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
+) -> Path:
+    """Train one network.
+
+    Args:
+        workspace: Where the preprocessed data set lies and the model goes.
+        dataset: Name of the data set, e.g. ``Dataset021_KiTS``.
+        recipe: What to train.
+        stage: One of :func:`stages`; a cascade's second stage needs the first stage's predictions
+            (:func:`renalseg.training.cascade.predict_next_stage`).
+        fold: Index into ``splits_final.json``.
+        start: Checkpoint whose weights the network starts from, except the last layers.
+        device: A torch device.
+        on_progress: Called after every epoch.
+
+    Returns:
+        The nnU-Net model folder.
+    """
+    import torch
+
+    from renalseg.training.trainer import seed_everything
+    from renalseg.training.transfer import transfer_weights
+
+    model = workspace.model(recipe.name, dataset, stage)
+    if is_trained(workspace, dataset, recipe, stage, fold):
+        return model
+    on_gpu = torch.device(device).type == "cuda"
+    with workspace.environment(recipe.name, on_gpu=on_gpu), redirect_stdout(io.StringIO()):
+        trainer = make_trainer(workspace, dataset, recipe, stage, fold, device)
+        seed_everything(1000 * fold + 1)
+        trainer.initialize()
+        latest = trainer.folder / LATEST
+        if latest.is_file() and load_checkpoint(latest).get("recipe") == recipe.fingerprint:
+            trainer.load_checkpoint(str(latest))
+        elif start is not None:
+            transfer_weights(trainer.network, start)
+        trainer.on_progress = on_progress
+        trainer.run_training()
+    return model
+
+
+def make_trainer(
+    workspace: Workspace, dataset: str, recipe: Recipe, stage: str, fold: int, device: str
+) -> Any:
+    """Construct nnU-Net's trainer on the files of the workspace and give it the recipe.
+
+    The workspace's environment must be active.
+    """
+    import json
+
+    import torch
+
+    from renalseg.training.trainer import RenalTrainer
+
+    folder = workspace.preprocessed / dataset
+    plans = json.loads((folder / f"{PLANS_NAME}.json").read_text())
+    dataset_json = json.loads((folder / "dataset.json").read_text())
+    plans["continue_training"] = False
+    trainer = RenalTrainer(plans, stage, fold, dataset_json, torch.device(device))
+    data_stage = FULLRES if stage == CASCADE else stage
+    trainer.configure(recipe, workspace.labels(dataset, data_stage, recipe.variant))
+    return trainer

@@ -1,0 +1,205 @@
+"""nnU-Net's trainer with the paper's additions (sections 2.4, 3.2-3.4)."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from renalseg.models.checkpoints import LATEST, load_checkpoint, save_checkpoint
+from renalseg.training.potts import potts_loss
+from renalseg.training.recipe import Recipe
+from renalseg.training.variants import VariantDataset
+
+CURVES = "curves.json"
+
+
+class RenalTrainer(nnUNetTrainer):
+    """Trains one fold of one stage of a :class:`Recipe`.
+
+    Made by :func:`renalseg.training.run.train_fold`, which sets ``recipe`` and ``labels`` between
+    construction and training: nnU-Net fixes the arguments of the constructor.
+    """
+
+    recipe: Recipe
+    labels: Path
+    on_progress: Callable[[int, int], None] | None = None
+
+    def configure(self, recipe: Recipe, labels: Path) -> None:
+        """Take the recipe's numbers in place of nnU-Net's.
+
+        Args:
+            recipe: What to train.
+            labels: Folder of the label variant, preprocessed for this configuration.
+        """
+        schedule = recipe.schedule
+        self.recipe = recipe
+        self.labels = labels
+        self.num_epochs = schedule.epochs
+        self.num_iterations_per_epoch = schedule.iterations
+        self.num_val_iterations_per_epoch = schedule.validation_iterations
+        self.initial_lr = schedule.learning_rate
+        self.weight_decay = schedule.weight_decay
+        self.oversample_foreground_percent = schedule.foreground_oversampling
+
+    @property
+    def folder(self) -> Path:
+        """Where this fold's checkpoints and curves stand."""
+        return Path(self.output_folder)
+
+    def initialize(self) -> None:
+        """Build network, optimizer and loss; on a CPU in the memory layout that is fastest there."""
+        super().initialize()
+        if self.device.type == "cpu":
+            self.network = self.network.to(memory_format=torch.channels_last_3d)
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
+        """SGD with Nesterov momentum and polynomial decay per epoch (section 2.4)."""
+        schedule = self.recipe.schedule
+        optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            self.initial_lr,
+            weight_decay=self.weight_decay,
+            momentum=schedule.momentum,
+            nesterov=schedule.momentum > 0,
+        )
+        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
+        """Leave mirroring out, in training as in prediction, where the recipe says so."""
+        rotation, dummy_2d, initial_patch, mirror_axes = (
+            super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        )
+        if not self.recipe.schedule.mirror:
+            mirror_axes = self.inference_allowed_mirroring_axes = None
+        return rotation, dummy_2d, initial_patch, mirror_axes
+
+    def get_tr_and_val_datasets(self) -> tuple[VariantDataset, VariantDataset]:
+        """The fold's cases with the recipe's labels."""
+        training, validation = (
+            VariantDataset(
+                self.preprocessed_dataset_folder,
+                list(keys),
+                self.folder_with_segs_from_previous_stage,
+                labels=self.labels,
+            )
+            for keys in self.do_split()
+        )
+        return training, validation
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """One iteration: Dice and cross-entropy, and the regularised loss where there is one (eq. 1)."""
+        data = self._to_device(batch["data"])
+        target = [level.to(self.device, non_blocking=True) for level in batch["target"]]
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            output = self.network(data)
+            loss = self.loss(output, target)
+        term = self.recipe.regularization
+        if term is not None and term.weight > 0:
+            axes = self.neighbour_axes(term.kind)
+            probabilities = torch.softmax(output[0].float(), dim=1)
+            loss = loss + term.weight * potts_loss(data[:, :1], probabilities, term.beta, axes)
+        self._step(loss)
+        return {"loss": loss.detach().cpu().numpy()}
+
+    def neighbour_axes(self, kind: str) -> list[int]:
+        """The network's spatial axes along which the regularised loss compares neighbours.
+
+        nnU-Net's arrays are (column, row, slice) before its own transposition.
+        """
+        order = list(self.plans_manager.transpose_forward)
+        return [axis for axis in range(3) if kind == "volume" or order[axis] != 2]
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's, with the batch in the fastest memory layout."""
+        return super().validation_step({**batch, "data": self._to_device(batch["data"])})
+
+    def _to_device(self, data: torch.Tensor) -> torch.Tensor:
+        data = data.to(self.device, non_blocking=True)
+        if self.device.type == "cpu":
+            return data.to(memory_format=torch.channels_last_3d)
+        return data
+
+    def _step(self, loss: torch.Tensor) -> None:
+        if self.grad_scaler is None:
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
+            self.optimizer.step()
+            return
+        self.grad_scaler.scale(loss).backward()
+        self.grad_scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
+
+    def on_epoch_end(self) -> None:
+        """Keep the curves and a checkpoint of every epoch: what is interrupted loses at most one."""
+        self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
+        self._write_curves()
+        if self.current_epoch + 1 < self.num_epochs:
+            self.save_checkpoint(str(self.folder / LATEST))
+        self.current_epoch += 1
+        if self.on_progress:
+            self.on_progress(self.current_epoch, self.num_epochs)
+
+    def _write_curves(self) -> None:
+        names = ("train_losses", "val_losses", "mean_fg_dice", "lrs")
+        curves = {name: [float(v) for v in self.logger.get_value(name, None)] for name in names}
+        beside = self.folder / f".{CURVES}.part"
+        beside.write_text(json.dumps({"epochs": self.num_epochs, **curves}))
+        os.replace(beside, self.folder / CURVES)
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write a checkpoint of tensors and plain values that names nnU-Net's own trainer."""
+        module = getattr(self.network, "_orig_mod", self.network)
+        scaler = self.grad_scaler
+        content = {
+            "network_weights": module.state_dict(),
+            "optimizer_state": self.optimizer.state_dict(),
+            "grad_scaler_state": scaler.state_dict() if scaler is not None else None,
+            "logging": self.logger.get_checkpoint(),
+            "_best_ema": self._best_ema,
+            "current_epoch": self.current_epoch + 1,
+            "init_args": {"configuration": self.configuration_name, "fold": self.fold},
+            "trainer_name": "nnUNetTrainer",
+            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+            "recipe": self.recipe.fingerprint,
+        }
+        save_checkpoint(content, Path(filename))
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
+        """Go on from a checkpoint that :meth:`save_checkpoint` wrote."""
+        if not self.was_initialized:
+            self.initialize()
+        checkpoint = load_checkpoint(Path(filename_or_checkpoint), str(self.device))
+        module = getattr(self.network, "_orig_mod", self.network)
+        module.load_state_dict(checkpoint["network_weights"])
+        self.optimizer.load_state_dict(checkpoint["optimizer_state"])
+        if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
+            self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
+        self.current_epoch = checkpoint["current_epoch"]
+        self.logger.load_checkpoint(checkpoint["logging"])
+        self._best_ema = checkpoint["_best_ema"]
+
+    def print_to_log_file(self, *args: Any, **kwargs: Any) -> None:
+        """Write to the fold's log file only: the command line shows its own progress."""
+        super().print_to_log_file(*args, **{**kwargs, "also_print_to_console": False})
+
+    def plot_network_architecture(self) -> None:
+        """Draw nothing: the plans say what the network is."""
+
+    def _save_debug_information(self) -> None:
+        """Write nothing: nnU-Net's file holds the machine's name."""
+
+
+def seed_everything(seed: int) -> None:
+    """Make a training on one machine repeatable."""
+    np.random.seed(seed)
+    torch.manual_seed(seed)
