@@ -1,0 +1,7 @@
+"""A CT or label map and its place in the patient."""
+
+from renalseg.volume.read import read_grid, read_image, read_labels
+from renalseg.volume.volume import Volume
+from renalseg.volume.warning import UnusualImageWarning
+
+__all__ = ["UnusualImageWarning", "Volume", "read_grid", "read_image", "read_labels"]

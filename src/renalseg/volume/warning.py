@@ -1,0 +1,5 @@
+"""What renalseg says of an image that it reads but finds odd."""
+
+
+class UnusualImageWarning(UserWarning):
+    """An image may be what its user means, but does not look like most CT of the abdomen."""
