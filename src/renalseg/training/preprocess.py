@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 def prepare(
     workspace: Workspace,
     training_set: TrainingSet,
-    plan: Plan | None,
+    plan: Plan | Mapping[str, Any] | None,
     variants: Sequence[Annotations],
     configurations: Sequence[str],
     on_progress: Progress | None = None,
@@ -44,7 +44,8 @@ def prepare(
     Args:
         workspace: Where everything is written.
         training_set: The cases.
-        plan: A fixed plan, or None for nnU-Net's own from the cohort's fingerprint.
+        plan: A fixed plan, or another data set's plans to take over (for pretraining), or None
+            for nnU-Net's own from the cohort's fingerprint.
         variants: The choices of annotations to preprocess labels for.
         configurations: nnU-Net configurations to preprocess for.
         on_progress: Called with the number of finished cases and of all cases.
@@ -71,18 +72,29 @@ def prepare(
     return plans
 
 
-def make_plans(raw: Path, target: Path, plan: Plan | None) -> dict[str, Any]:
+def make_plans(
+    raw: Path, target: Path, plan: Plan | Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Write ``dataset_fingerprint.json`` and ``nnUNetPlans.json``, by nnU-Net or from a fixed plan."""
-    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
-        DatasetFingerprintExtractor,
-    )
-    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
-        ExperimentPlanner,
-    )
-
+    plans: dict[str, Any]
     if plan is None:
+        from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
+            DatasetFingerprintExtractor,
+        )
+        from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
+            ExperimentPlanner,
+        )
+
         DatasetFingerprintExtractor(raw.name, num_processes=os.cpu_count() or 1).run()
-        plans: dict[str, Any] = ExperimentPlanner(raw.name).plan_experiment()
+        plans = dict(ExperimentPlanner(raw.name).plan_experiment())
+        return plans
+    if isinstance(plan, Mapping):
+        plans = {**plan, "dataset_name": raw.name}
+        shutil.copyfile(
+            target.parent / plan["dataset_name"] / "dataset_fingerprint.json",
+            target / "dataset_fingerprint.json",
+        )
+        write_json(plans, target / f"{PLANS_NAME}.json")
         return plans
     headers = [geometry(path) for path in sorted((raw / "imagesTr").glob("*_0000.nii.gz"))]
     spacings, shapes = [h[0] for h in headers], [h[1] for h in headers]

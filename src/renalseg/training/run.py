@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from renalseg.errors import ExperimentError
 from renalseg.models.checkpoints import FINAL, LATEST, load_checkpoint
 from renalseg.models.plans import CASCADE, FULLRES, LOWRES, PLANS_NAME
 from renalseg.training.recipe import Recipe
@@ -21,9 +22,20 @@ def stages(recipe: Recipe) -> tuple[str, ...]:
 
 
 def is_trained(workspace: Workspace, dataset: str, recipe: Recipe, stage: str, fold: int) -> bool:
-    """Tell whether the final checkpoint of exactly this recipe stands."""
+    """Tell whether the final checkpoint of a recipe stands.
+
+    Raises:
+        ExperimentError: If there is one that another recipe of this name has trained.
+    """
     path = workspace.model(recipe.name, dataset, stage) / f"fold_{fold}" / FINAL
-    return path.is_file() and load_checkpoint(path).get("recipe") == recipe.fingerprint
+    if not path.is_file():
+        return False
+    if load_checkpoint(path).get("recipe") != recipe.fingerprint:
+        raise ExperimentError(
+            f"{path}: trained by another recipe named {recipe.name}; give the recipe another name, "
+            "or remove its folder"
+        )
+    return True
 
 
 def train_fold(

@@ -1,0 +1,34 @@
+"""``renalseg demo``: the whole of the paper at a small scale, on phantoms."""
+
+from pathlib import Path
+
+import typer
+
+from renalseg.cli.reporter import TerminalReporter
+
+
+def command(
+    output: Path = typer.Option(
+        Path("renalseg-demo"), "-o", "--output", help="Folder for everything that the demo makes."
+    ),
+    everything: bool = typer.Option(
+        False, "--all", help="Train every model of Tables 1-4, not only the four of the ensemble."
+    ),
+    device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
+) -> None:
+    """Make a phantom cohort, train the paper's ensemble on it, score it and write a page.
+
+    Run it again to go on where it was interrupted; what is finished is not done again.
+    """
+    from renalseg.experiment.demo import run_demo
+
+    with TerminalReporter() as reporter:
+        outcome = run_demo(output, reporter, everything=everything, device=device)
+        seconds = reporter.elapsed
+    typer.echo(f"\nDone in {seconds / 60:.1f} minutes. Mean over held-out phantoms:")
+    for hec, scores in outcome.summary().items():
+        typer.echo(f"  {hec:<18} Dice {scores[0]:.4f}   Surface Dice {scores[1]:.4f}")
+    typer.echo(f"\nPage      {outcome.report}")
+    typer.echo(f"Tables    {outcome.tables}")
+    typer.echo(f"Ensemble  {outcome.ensemble}")
+    typer.echo(f"\nTry it: renalseg predict SCAN.nii.gz -o MASK.nii.gz -m {outcome.ensemble}")

@@ -1,0 +1,153 @@
+"""``renalseg experiment``: recipes times folds, and the paper's tables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from renalseg.cli.reporter import TerminalReporter
+
+app = typer.Typer(no_args_is_help=True, help="Train the paper's models and print its tables.")
+
+CONFIG = typer.Argument(
+    metavar="CONFIG", help="An experiment file; paper.yaml and demo.yaml come with renalseg."
+)
+COHORT = typer.Option(
+    Path(), "-c", "--cohort", help="Cohort in KiTS21, KiTS23 or KiTS19 layout; default: here."
+)
+OUTPUT = typer.Option(
+    Path("renalseg-experiment"), "-o", "--output", help="Folder of the experiment."
+)
+RECIPE = typer.Option(None, "--recipe", help="Only this recipe; may be given several times.")
+FOLD = typer.Option(None, "--fold", help="Only this fold; may be given several times.")
+ALL = typer.Option(False, "--all", help="Every recipe, where the file has a smaller default.")
+JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@app.command("run")
+def run(
+    config: str = CONFIG,
+    cohort: Path = COHORT,
+    liver: Path | None = typer.Option(
+        None, "--liver", help="LiTS training data (volume-N.nii, segmentation-N.nii) to pretrain on."
+    ),
+    output: Path = OUTPUT,
+    recipe: list[str] | None = RECIPE,
+    fold: list[int] | None = FOLD,
+    everything: bool = ALL,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would run, and leave."),
+    device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
+    as_json: bool = JSON,
+) -> None:
+    """Train, predict the held-out folds, score and fill the tables.
+
+    Run it again to go on where it was interrupted. Recipes and folds that are given by name can
+    run on several machines that share the output folder.
+    """
+    from renalseg.experiment.conduct import conduct, plan_run
+
+    if dry_run:
+        described = plan_run(config, cohort, recipe, fold, everything=everything)
+        _show(described, as_json=as_json)
+        return
+    with TerminalReporter() as reporter:
+        outcome = conduct(
+            config, cohort, liver, output, recipe, fold, reporter,
+            everything=everything, device=device,
+        )
+        problems = reporter.problems
+    typer.echo(outcome.markdown())
+    typer.echo(f"\nPage      {outcome.report}\nTables    {outcome.tables}")
+    if outcome.ensemble:
+        typer.echo(f"Ensemble  {outcome.ensemble}")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("status")
+def status(
+    config: str = CONFIG,
+    cohort: Path = COHORT,
+    output: Path = OUTPUT,
+    recipe: list[str] | None = RECIPE,
+    fold: list[int] | None = FOLD,
+    everything: bool = ALL,
+    as_json: bool = JSON,
+) -> None:
+    """Say which trainings are done."""
+    from renalseg.experiment.conduct import progress_of
+
+    states = progress_of(config, output, recipe, fold, everything=everything)
+    if as_json:
+        typer.echo(json.dumps(states, indent=2))
+        return
+    for state in states:
+        typer.echo(f"{state['state']:<12} {state['run']}")
+
+
+@app.command("report")
+def report(
+    config: str = CONFIG, cohort: Path = COHORT, output: Path = OUTPUT
+) -> None:
+    """Score what is predicted and write the tables and the page anew."""
+    from renalseg.experiment.conduct import report_anew
+
+    with TerminalReporter() as reporter:
+        outcome = report_anew(config, cohort, output, reporter)
+    typer.echo(outcome.markdown())
+    typer.echo(f"\nPage      {outcome.report}\nTables    {outcome.tables}")
+
+
+def _show(described: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    typer.echo(f"{described['experiment']}: {described['cases']} cases")
+    sizes = sorted({f"{s['train']}/{s['validate']}" for s in described["splits"]})
+    typer.echo(
+        f"folds       {len(described['splits'])}, training/validation cases {', '.join(sizes)}"
+    )
+    plan = described["plan"]
+    if plan is None:
+        typer.echo("plan        nnU-Net's own, from the cohort's fingerprint")
+    else:
+        typer.echo(
+            f"plan        fullres {_x(plan['fullres_spacing_mm'])} mm, patch {_x(plan['fullres_patch'])}; "
+            f"lowres {_x(plan['lowres_spacing_mm'])} mm, patch {_x(plan['lowres_patch'])}; "
+            f"batch {plan['batch_size']}\n"
+            f"network     stages {'-'.join(map(str, plan['features']))}, kernels {_x(plan['kernel'])}, "
+            f"{plan['downsamplings']} down-samplings\n"
+            f"intensity   clip {plan['clip_hu']} HU, mean {plan['mean_hu']}, std {plan['std_hu']}"
+        )
+    typer.echo(f"\n{len(described['runs'])} trainings")
+    for run_ in described["runs"]:
+        typer.echo(_line(run_))
+    typer.echo(f"\n{len(described['ensembles'])} ensembles of held-out predictions")
+    for ensemble in described["ensembles"]:
+        tables = ", ".join(map(str, ensemble["tables"]))
+        typer.echo(f"  {ensemble['model']:<24} Table {tables}: {' + '.join(ensemble['members'])}")
+
+
+def _line(run_: dict[str, Any]) -> str:
+    parts = [f"  {run_['model']} {run_['stage']} fold {run_['fold']}"]
+    if run_["tables"]:
+        parts.append(f"Table {', '.join(map(str, run_['tables']))}")
+    if "train" in run_:
+        parts.append(f"{run_['train']}/{run_['validate']} cases")
+    parts.append(f"annotations {run_['annotations']}")
+    if "patch" in run_:
+        parts.append(
+            f"{_x(run_['spacing_mm'])} mm, patch {_x(run_['patch'])}, batch {run_['batch_size']}"
+        )
+    parts.append(f"{run_['epochs']} x {run_['iterations']} iterations, lr {run_['learning_rate']:g}")
+    loss = run_["loss"]
+    if run_["beta"] is not None:
+        loss += f" (beta {run_['beta']:g}, lambda {run_['lambda']:g})"
+    parts.append(loss)
+    parts.append(f"start {run_['initial_weights']}")
+    return "; ".join(parts)
+
+
+def _x(values: list[float]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

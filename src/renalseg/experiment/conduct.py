@@ -1,0 +1,105 @@
+"""What ``renalseg experiment`` does: from file names to results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from renalseg.cohort import Cohort
+from renalseg.experiment.cohorts import kits_training_set, liver_training_set
+from renalseg.experiment.config import load_experiment
+from renalseg.experiment.describe import describe
+from renalseg.experiment.outcome import Outcome, conclude
+from renalseg.experiment.progress import Reporter
+from renalseg.experiment.runner import Job, chosen_folds, run
+from renalseg.experiment.tasks import is_done, tasks
+from renalseg.models.checkpoints import LATEST
+from renalseg.training.dataset import TrainingSet
+from renalseg.models.device import AUTO, resolve_device
+from renalseg.training.workspace import Workspace
+
+
+def plan_run(
+    config: str,
+    cohort: Path,
+    recipes: Sequence[str] | None = None,
+    folds: Sequence[int] | None = None,
+    *,
+    everything: bool = False,
+) -> dict[str, Any]:
+    """Describe what a run would do; reads nothing of a case but that it is there."""
+    experiment = load_experiment(config)
+    chosen = experiment.select(recipes, everything=everything)
+    names = [case.case_id for case in Cohort.open(cohort).cases]
+    return describe(experiment, chosen, chosen_folds(experiment, folds), names)
+
+
+def conduct(
+    config: str,
+    cohort: Path,
+    liver: Path | None,
+    output: Path,
+    recipes: Sequence[str] | None,
+    folds: Sequence[int] | None,
+    reporter: Reporter,
+    *,
+    everything: bool = False,
+    device: str = AUTO,
+) -> Outcome:
+    """Run an experiment on a cohort and write its tables and page."""
+    opened = Cohort.open(cohort)
+    job = _job(config, opened, output, recipes, folds, reporter, liver, everything, device)
+    run(job, reporter)
+    return conclude(job, opened, reporter)
+
+
+def report_anew(config: str, cohort: Path, output: Path, reporter: Reporter) -> Outcome:
+    """Write tables and page of what is predicted."""
+    opened = Cohort.open(cohort)
+    job = _job(config, opened, output, None, None, reporter, None, True, AUTO)
+    return conclude(job, opened, reporter)
+
+
+def progress_of(
+    config: str,
+    output: Path,
+    recipes: Sequence[str] | None = None,
+    folds: Sequence[int] | None = None,
+    *,
+    everything: bool = False,
+) -> list[dict[str, str]]:
+    """Say of every training whether it is done, begun or not begun."""
+    experiment = load_experiment(config)
+    chosen = experiment.select(recipes, everything=everything)
+    workspace, dataset = Workspace(output), TrainingSet(21, "KiTS", (), (), 1).name
+    states = []
+    for task in tasks(experiment, chosen, chosen_folds(experiment, folds)):
+        folder = workspace.model(task.recipe.name, dataset, task.stage) / f"fold_{task.fold}"
+        if is_done(workspace, dataset, task):
+            state = "done"
+        else:
+            state = "begun" if (folder / LATEST).is_file() else "not begun"
+        states.append({"run": task.title, "state": state})
+    return states
+
+
+def _job(
+    config: str,
+    cohort: Cohort,
+    output: Path,
+    recipes: Sequence[str] | None,
+    folds: Sequence[int] | None,
+    reporter: Reporter,
+    liver: Path | None,
+    everything: bool,
+    device: str,
+) -> Job:
+    experiment = load_experiment(config)
+    return Job(
+        experiment=experiment,
+        recipes=experiment.select(recipes, everything=everything),
+        folds=chosen_folds(experiment, folds),
+        workspace=Workspace(output),
+        training_set=kits_training_set(cohort, experiment.splits, reporter),
+        pretraining_set=liver_training_set(liver) if liver else None,
+        device=resolve_device(device),
+    )

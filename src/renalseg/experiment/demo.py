@@ -1,0 +1,57 @@
+"""The demo: a phantom cohort through the whole experiment."""
+
+from pathlib import Path
+
+from renalseg.cohort import Cohort
+from renalseg.cohort.phantom import PhantomConfig, write_liver_cohort, write_phantom_cohort
+from renalseg.experiment.cohorts import kits_training_set, liver_training_set
+from renalseg.experiment.config import load_experiment
+from renalseg.experiment.outcome import Outcome, conclude
+from renalseg.experiment.progress import Reporter, stage
+from renalseg.experiment.runner import Job, run
+from renalseg.models.device import AUTO, resolve_device
+from renalseg.training.workspace import Workspace
+
+NOTE = "Trained for minutes on synthetic phantoms. Not a medical device, and not a result."
+
+
+def run_demo(
+    folder: Path,
+    reporter: Reporter,
+    *,
+    everything: bool = False,
+    device: str = AUTO,
+    config: str = "demo.yaml",
+) -> Outcome:
+    """Make the cohort, train, predict, score, and write the page; finished work is kept.
+
+    Args:
+        folder: Where everything goes.
+        reporter: Told of every stage.
+        everything: Train every recipe, not only the ensemble's.
+        device: A torch device.
+        config: The experiment file; it must have a ``phantom`` section.
+    """
+    experiment = load_experiment(config)
+    settings = experiment.phantom
+    if settings is None:
+        raise ValueError(f"{config} has no phantom section")
+    sizes = {"in_plane_mm": settings.in_plane_mm, "slice_mm": settings.slice_mm}
+    kidneys = PhantomConfig(cases=settings.cases, seed=settings.seed, **sizes)
+    livers = PhantomConfig(cases=settings.liver_cases, seed=settings.seed + 1, **sizes)
+    with stage(reporter, f"make {settings.cases} phantoms with kidneys, tumors and cysts"):
+        write_phantom_cohort(folder / "cohort", kidneys, reporter.update)
+    with stage(reporter, f"make {settings.liver_cases} phantoms with livers and lesions"):
+        write_liver_cohort(folder / "liver", livers, reporter.update)
+    cohort = Cohort.open(folder / "cohort")
+    job = Job(
+        experiment=experiment,
+        recipes=experiment.select(None, everything=everything),
+        folds=experiment.folds,
+        workspace=Workspace(folder),
+        training_set=kits_training_set(cohort, experiment.splits, reporter),
+        pretraining_set=liver_training_set(folder / "liver"),
+        device=resolve_device(device),
+    )
+    run(job, reporter)
+    return conclude(job, cohort, reporter, notes=[NOTE])

@@ -1,0 +1,140 @@
+"""An experiment in words, before a single iteration is run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from renalseg.experiment.config import Experiment
+from renalseg.experiment.tables import PAPER_TABLES
+from renalseg.experiment.tasks import Task, tasks
+from renalseg.models.plans import LOWRES, Plan
+from renalseg.training.dataset import crossval_splits
+from renalseg.training.recipe import Recipe, Schedule
+from renalseg.training.run import stages
+
+ORDINAL = {False: "random", True: "pretrained on liver and lesions (LiTS)"}
+
+
+def describe(
+    experiment: Experiment, recipes: Sequence[Recipe], folds: Sequence[int], names: Sequence[str]
+) -> dict[str, Any]:
+    """Everything that a run of an experiment would do.
+
+    Args:
+        experiment: The experiment.
+        recipes: Those of its recipes that would run.
+        folds: Those of its folds that would run.
+        names: Names of the cohort's cases.
+
+    Returns:
+        Plain values for JSON: ``cohort``, ``plan``, ``runs`` and ``ensembles``.
+    """
+    splits = crossval_splits(sorted(names), experiment.splits)
+    sizes = [(len(split["train"]), len(split["val"])) for split in splits]
+    runs = [
+        _run(experiment, task, *sizes[task.fold]) for task in tasks(experiment, recipes, folds)
+    ]
+    if any(recipe.pretrained for recipe in recipes):
+        runs.insert(0, _pretraining(experiment))
+    return {
+        "experiment": experiment.name,
+        "cases": len(names),
+        "splits": [{"train": train, "validate": validate} for train, validate in sizes],
+        "plan": _plan(experiment.fixed_plan),
+        "runs": runs,
+        "ensembles": [
+            {"model": name, "tables": _tables(name), "members": list(members)}
+            for name, members in experiment.ensembles.items()
+        ]
+        + [
+            {
+                "model": f"{experiment.final}-postprocessed",
+                "tables": _tables(f"{experiment.final}-postprocessed"),
+                "members": list(experiment.ensembles[experiment.final]),
+            }
+        ],
+    }
+
+
+def _plan(plan: Plan | None) -> dict[str, Any] | None:
+    if plan is None:
+        return None
+    return {
+        "fullres_spacing_mm": list(plan.fullres.spacing_mm),
+        "lowres_spacing_mm": list(plan.lowres.spacing_mm),
+        "fullres_patch": list(plan.fullres.patch_size),
+        "lowres_patch": list(plan.lowres.patch_size),
+        "batch_size": plan.batch_size,
+        "features": list(plan.features),
+        "kernel": [3, 3, 3],
+        "downsamplings": plan.downsamplings,
+        "convolutions_per_stage": plan.convolutions,
+        "clip_hu": list(plan.intensity.clip_hu),
+        "mean_hu": plan.intensity.mean_hu,
+        "std_hu": plan.intensity.std_hu,
+    }
+
+
+def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[str, Any]:
+    recipe, plan = task.recipe, experiment.fixed_plan
+    first = task.stage == stages(recipe)[0]
+    term = recipe.regularization
+    described: dict[str, Any] = {
+        "model": recipe.name,
+        "tables": _tables(recipe.name),
+        "stage": task.stage,
+        "fold": task.fold,
+        "train": train,
+        "validate": validate,
+        "annotations": recipe.variant,
+        "initial_weights": ORDINAL[recipe.pretrained and first],
+        "loss": "Dice + cross-entropy"
+        if term is None
+        else f"Dice + cross-entropy + {term.weight:g} x {term.kind} loss",
+        "lambda": None if term is None else term.weight,
+        "beta": None if term is None else term.beta,
+        **_schedule(recipe.schedule),
+    }
+    return described | _resolution(plan, task.stage)
+
+
+def _pretraining(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "model": "pretraining",
+        "tables": [],
+        "stage": "3d_fullres",
+        "fold": 0,
+        "annotations": "liver and lesions (LiTS)",
+        "initial_weights": ORDINAL[False],
+        "loss": "Dice + cross-entropy",
+        "lambda": None,
+        "beta": None,
+        **_schedule(experiment.pretraining),
+        **_resolution(experiment.fixed_plan, "3d_fullres"),
+    }
+
+
+def _resolution(plan: Plan | None, stage: str) -> dict[str, Any]:
+    if plan is None:
+        return {}
+    resolution = plan.lowres if stage == LOWRES else plan.fullres
+    return {
+        "spacing_mm": list(resolution.spacing_mm),
+        "patch": list(resolution.patch_size),
+        "batch_size": plan.batch_size,
+        "downsamplings": plan.downsamplings,
+        "clip_hu": list(plan.intensity.clip_hu),
+    }
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "epochs": schedule.epochs,
+        "iterations": schedule.iterations,
+        "learning_rate": schedule.learning_rate,
+        "momentum": schedule.momentum,
+        "foreground_oversampling": schedule.foreground_oversampling,
+    }
+
+
+def _tables(name: str) -> list[int]:
+    return [table.number for table in PAPER_TABLES if any(row.run == name for row in table.rows)]

@@ -1,0 +1,75 @@
+"""Held-out predictions: every case by the models of the fold that has not seen it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from renalseg.inference.ensemble import LoadedMember, predict_sets
+from renalseg.inference.scan import Scan
+from renalseg.postprocess import postprocess
+from renalseg.training.dataset import TrainingSet
+from renalseg.volume import read_image
+
+POSTPROCESSED = "-postprocessed"
+
+
+def prediction_path(folder: Path, name: str, case_id: str) -> Path:
+    """Where a set keeps its prediction of a case."""
+    return folder / name / f"{case_id}.nii.gz"
+
+
+def predict_held_out(
+    training_set: TrainingSet,
+    folds: Sequence[int],
+    members: Mapping[str, Sequence[Path]],
+    sets: Mapping[str, Sequence[str]],
+    final: str,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Predict what each fold held out, with single models and with ensembles, each model once.
+
+    Args:
+        training_set: The cohort.
+        folds: The folds whose held-out cases are predicted.
+        members: Model folders of each trained recipe, first stage first.
+        sets: For each set of predictions its members' names.
+        final: The set that is also kept post-processed (section 3.5).
+        folder: Where the sets' folders go; predictions that stand there are kept.
+        device: A torch device.
+        on_progress: Called with finished and all cases.
+    """
+    images = {case.case_id: case.image for case in training_set.cases}
+    splits = training_set.folds()
+    held_out = [(fold, name) for fold in folds for name in splits[fold]["val"]]
+    loaded: dict[tuple[str, int], LoadedMember] = {}
+    for done, (fold, case_id) in enumerate(held_out):
+        if on_progress:
+            on_progress(done, len(held_out))
+        missing = {
+            name: names
+            for name, names in sets.items()
+            if not _stands(folder, name, case_id, final)
+        }
+        if not missing:
+            continue
+        for name in {name for names in missing.values() for name in names}:
+            if (name, fold) not in loaded:
+                loaded[name, fold] = LoadedMember.load(name, members[name], [fold], device)
+        scan = Scan(read_image(images[case_id]))
+        models = {name: model for (name, number), model in loaded.items() if number == fold}
+        for name, labels in predict_sets(models, missing, scan).items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            if name == final:  # the cleaned map first: the plain one says that both stand
+                cleaned = prediction_path(folder, name + POSTPROCESSED, case_id)
+                cleaned.parent.mkdir(parents=True, exist_ok=True)
+                scan.volume.like(postprocess(labels)).save(cleaned)
+            scan.volume.like(labels).save(prediction_path(folder, name, case_id))
+    if on_progress:
+        on_progress(len(held_out), len(held_out))
+
+
+def _stands(folder: Path, name: str, case_id: str, final: str) -> bool:
+    names = (name, name + POSTPROCESSED) if name == final else (name,)
+    return all(prediction_path(folder, each, case_id).exists() for each in names)

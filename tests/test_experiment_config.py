@@ -1,0 +1,102 @@
+import pytest
+
+from renalseg.errors import ExperimentError
+from renalseg.experiment.config import load_experiment
+from renalseg.experiment.describe import describe
+from renalseg.experiment.tasks import tasks
+from renalseg.models.plans import PAPER_PLAN
+
+
+@pytest.fixture
+def paper():
+    return load_experiment("paper.yaml")
+
+
+def described(paper):
+    names = [f"case_{i:05d}" for i in range(300)]
+    return describe(paper, paper.recipes, paper.folds, names)
+
+
+def test_paper_recipes_are_the_papers(paper):
+    """Golts et al. 2021, sections 2.4, 3.3-3.6 and 4."""
+    recipes = {recipe.name: recipe for recipe in paper.recipes}
+    assert paper.fixed_plan == PAPER_PLAN
+    for recipe in paper.recipes:
+        schedule = recipe.schedule
+        assert (schedule.epochs, schedule.iterations) == (1000, 250)
+        assert (schedule.learning_rate, schedule.momentum) == (0.01, 0.99)
+    assert recipes["baseline"].annotations == "majority"
+    assert [recipes[f"seed-{i}"].annotations for i in (1, 2, 3)] == [1, 2, 3]
+    assert recipes["pretrained"].pretrained
+    assert recipes["cascade"].pretrained
+    image, volume = recipes["image-loss"].regularization, recipes["volume-loss"].regularization
+    assert (image.kind, image.beta, image.weight) == ("image", 10, 1)
+    assert (volume.kind, volume.beta, volume.weight) == ("volume", 5, 1)
+    assert paper.ensembles["ensemble"] == ("image-loss", "pretrained", "seed-3", "cascade")
+
+
+def test_paper_folds_have_240_and_60_cases(paper):
+    sizes = [(s["train"], s["validate"]) for s in described(paper)["splits"]]
+    assert sizes == [(240, 60)] * 5
+
+
+def test_paper_has_a_training_for_every_row_and_fold(paper):
+    runs = described(paper)["runs"]
+    assert len(runs) == 1 + 7 * 5 + 2 * 5
+    tables = {number for run in runs for number in run["tables"]}
+    tables |= {n for ensemble in described(paper)["ensembles"] for n in ensemble["tables"]}
+    assert tables == {1, 2, 3, 4, 5, 6}
+
+
+def test_demo_trains_the_same_models_as_the_paper(paper):
+    demo = load_experiment("demo.yaml")
+
+    def essence(recipe):
+        return recipe.model_dump(exclude={"schedule"})
+
+    assert sorted(map(str, map(essence, demo.recipes))) == sorted(
+        map(str, map(essence, paper.recipes))
+    )
+    assert demo.ensembles == paper.ensembles
+    assert {recipe.name for recipe in demo.select(None, everything=False)} == set(
+        paper.ensembles["ensemble"]
+    )
+    assert demo.select(None, everything=True) == demo.recipes
+
+
+def test_first_stage_of_a_cascade_trains_in_every_fold(paper):
+    cascade = paper.select(["cascade"], everything=False)
+    stages = [(task.stage, task.fold) for task in tasks(paper, cascade, [2])]
+    assert stages == [("3d_lowres", fold) for fold in range(5)] + [("3d_cascade_fullres", 2)]
+
+
+def test_recipe_fingerprint_changes_with_every_number(paper):
+    recipe = paper.recipes[0]
+    other = recipe.model_copy(update={"annotations": 7})
+    assert recipe.fingerprint == paper.recipes[0].model_copy().fingerprint
+    assert recipe.fingerprint != other.fingerprint
+    assert len({r.fingerprint for r in paper.recipes}) == len(paper.recipes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipes: [", "not YAML"),
+        ("- 1", "expected a mapping"),
+        ("name: x\nrecipes: []", "recipes"),
+        ("name: x\nrecipes: [{name: a, annotatons: 1}]", "recipes.0.annotatons"),
+        ("name: x\nrecipes: [{name: a}]\nensembles: {ensemble: [b]}", "unknown recipes: b"),
+        ("name: x\nrecipes: [3]", "must be mappings"),
+    ],
+)
+def test_bad_experiment_file_is_one_line(tmp_path, text, message):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(ExperimentError, match=message) as caught:
+        load_experiment(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_experiment_file_names_those_that_come_along():
+    with pytest.raises(ExperimentError, match=r"paper\.yaml or demo\.yaml"):
+        load_experiment("nowhere.yaml")
