@@ -6,43 +6,45 @@ from pathlib import Path
 
 from renalseg.cohort import Case, Cohort, aggregate, per_slice_map
 from renalseg.errors import CohortError
-from renalseg.experiment.progress import Reporter
+from renalseg.experiment.progress import Reporter, stage
 from renalseg.training.dataset import KIDNEY_CLASSES, TrainingCase, TrainingSet
 from renalseg.training.recipe import Annotations
+from renalseg.training.workspace import Workspace
 from renalseg.volume import Volume, read_labels
 
 KITS_NUMBER = 21
 LIVER_NUMBER = 29  # as nnU-Net's Task029_LITS
 
 
-def kits_training_set(cohort: Cohort, splits: int, reporter: Reporter) -> TrainingSet:
+def kits_training_set(
+    cohort: Cohort, splits: int, workspace: Workspace, reporter: Reporter
+) -> TrainingSet:
     """Take the complete cases of a cohort; the others are named and left out.
+
+    A case whose labels the workspace holds was found complete before and is not read again.
 
     Raises:
         CohortError: If fewer complete cases remain than there are splits.
     """
+    labels = workspace.raw / TrainingSet(KITS_NUMBER, "KiTS", (), (), splits).name / "labelsTr"
     cases = []
-    for case in usable_cases(cohort, reporter):
-        if case.image_path is not None:
-            cases.append(TrainingCase(case.case_id, case.image_path, partial(training_labels, case)))
+    with stage(reporter, f"check {len(cohort.cases)} cases"):
+        for done, case in enumerate(cohort.cases):
+            reporter.update(done, len(cohort.cases))
+            known = (labels / f"{case.case_id}.nii.gz").is_file()
+            problems = [] if known else case.problems()
+            if problems:
+                reporter.problem(f"{problems[0]}; {case.case_id} is left out")
+                continue
+            cases.append(
+                TrainingCase(case.case_id, case.image_path, partial(training_labels, case))
+            )
     if len(cases) < splits:
         raise CohortError(
             f"{cohort.folder}: {splits} cross-validation folds need at least {splits} complete "
             f"cases, got {len(cases)}; see `renalseg data check`"
         )
     return TrainingSet(KITS_NUMBER, "KiTS", KIDNEY_CLASSES, tuple(cases), splits)
-
-
-def usable_cases(cohort: Cohort, reporter: Reporter) -> list[Case]:
-    """The cases of a cohort that lack nothing; each of the others is reported by one line."""
-    usable = []
-    for case in cohort.cases:
-        problems = case.problems()
-        if problems:
-            reporter.problem(f"{case.case_id}: {problems[0]}; left out")
-        else:
-            usable.append(case)
-    return usable
 
 
 def training_labels(case: Case, annotations: Annotations) -> Volume:

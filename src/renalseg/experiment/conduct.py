@@ -94,12 +94,13 @@ def _job(
     device: str,
 ) -> Job:
     experiment = load_experiment(config)
+    workspace = Workspace(output)
     return Job(
         experiment=experiment,
         recipes=experiment.select(recipes, everything=everything),
         folds=chosen_folds(experiment, folds),
-        workspace=Workspace(output),
-        training_set=kits_training_set(cohort, experiment.splits, reporter),
+        workspace=workspace,
+        training_set=kits_training_set(cohort, experiment.splits, workspace, reporter),
         pretraining_set=liver_training_set(liver) if liver else None,
         device=resolve_device(device),
     )

@@ -44,12 +44,13 @@ def run_demo(
     with stage(reporter, f"make {settings.liver_cases} phantoms with livers and lesions"):
         write_liver_cohort(folder / "liver", livers, reporter.update)
     cohort = Cohort.open(folder / "cohort")
+    workspace = Workspace(folder)
     job = Job(
         experiment=experiment,
         recipes=experiment.select(None, everything=everything),
         folds=experiment.folds,
-        workspace=Workspace(folder),
-        training_set=kits_training_set(cohort, experiment.splits, reporter),
+        workspace=workspace,
+        training_set=kits_training_set(cohort, experiment.splits, workspace, reporter),
         pretraining_set=liver_training_set(folder / "liver"),
         device=resolve_device(device),
     )
