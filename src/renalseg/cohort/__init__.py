@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 # The names are loaded on first use: the command line asks for them only inside its commands.
 if TYPE_CHECKING:
-    from renalseg.cohort.aggregation import aggregate
+    from renalseg.cohort.aggregation import aggregate, write_aggregate
     from renalseg.cohort.case import Case
     from renalseg.cohort.check import CaseCheck, check_cohort
     from renalseg.cohort.cohort import Cohort
@@ -19,12 +19,13 @@ _HOMES = {
     "Cohort": "cohort",
     "Layout": "layout",
     "PlausibleMap": "plausible",
-    "Reference": "references",
+    "Reference": "reference",
     "aggregate": "aggregation",
     "check_cohort": "check",
     "per_slice_map": "per_slice",
     "plausible_maps": "plausible",
     "references": "reference",
+    "write_aggregate": "aggregation",
     "write_plausible_maps": "plausible",
 }
 
@@ -40,6 +41,7 @@ __all__ = [
     "per_slice_map",
     "plausible_maps",
     "references",
+    "write_aggregate",
     "write_plausible_maps",
 ]
 

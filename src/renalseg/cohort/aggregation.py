@@ -1,5 +1,6 @@
 """One label map of several annotators: majority, and, or."""
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -49,6 +50,27 @@ def aggregate(case: Case, how: How = "majority") -> Volume:
     return masks.merge(
         (instance.label, _aggregate_instance(masks, instance, how)) for instance in case.instances
     )
+
+
+def write_aggregate(case: Case, how: How = "majority", folder: Path | None = None) -> Path:
+    """Write ``aggregate(case, how)`` under the name that it has in KiTS21, over any that stands.
+
+    Args:
+        case: The case.
+        how: See ``aggregate``.
+        folder: Where to; by default the case's own folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        CohortError: See ``aggregate``.
+        VolumeError: A file cannot be read or written.
+    """
+    volume = aggregate(case, how)
+    path = (case.folder if folder is None else folder) / AGGREGATED_NAMES[how]
+    volume.save(path)
+    return path
 
 
 def own_segmentation(case: Case) -> Volume:

@@ -53,7 +53,7 @@ def case_problems(case: Case) -> list[str]:
             problems.append(str(error))
     for path, top in _label_files(case):
         try:
-            labels = _blank(read_labels(path, max_label=top))
+            labels = _blank(read_labels(path, max_label=top, contiguous=False))
         except VolumeError as error:
             problems.append(str(error))
             continue

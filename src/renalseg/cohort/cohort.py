@@ -1,6 +1,7 @@
 """A folder of cases."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from renalseg.cohort.case import Case
@@ -36,6 +37,15 @@ class Cohort:
         folders = case_folders(data)
         layout = detect(folders)
         return cls(data, layout, tuple(Case(path.name, path, layout) for path in folders))
+
+    def only(self, names: Iterable[str | int] | None) -> "Cohort":
+        """The cohort with the named cases alone; with all of them where no names are given.
+
+        Raises:
+            CohortError: It has no case of such a name.
+        """
+        wanted = {self.case(name) for name in names or ()}
+        return replace(self, cases=tuple(c for c in self.cases if c in wanted)) if wanted else self
 
     def case(self, name: str | int) -> Case:
         """The case of a name or number: ``case_00042``, ``"42"`` or ``42``.

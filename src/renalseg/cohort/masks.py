@@ -93,7 +93,7 @@ class CaseMasks:
         if pick not in self._crops:
             annotation = self._find(pick)
             grid = self.grid
-            volume = read_labels(annotation.path, max_label=1)
+            volume = read_labels(annotation.path, max_label=1, contiguous=False)
             if not volume.same_grid(grid):
                 first = self.case.instances[0].annotations[0].path.name
                 raise CohortError(grid_difference(str(annotation.path), volume, first, grid))

@@ -1,7 +1,8 @@
 """A CT or label map and its place in the patient."""
 
+from renalseg.volume.files import SUFFIXES
 from renalseg.volume.read import read_grid, read_image, read_labels
 from renalseg.volume.volume import Volume
 from renalseg.volume.warning import UnusualImageWarning
 
-__all__ = ["UnusualImageWarning", "Volume", "read_grid", "read_image", "read_labels"]
+__all__ = ["SUFFIXES", "UnusualImageWarning", "Volume", "read_grid", "read_image", "read_labels"]

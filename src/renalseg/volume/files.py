@@ -15,6 +15,8 @@ from renalseg.types import Affine, AnyArray
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+#: The endings of all files that can be read and written.
+SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)

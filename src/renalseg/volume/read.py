@@ -8,8 +8,7 @@ import numpy as np
 from renalseg.types import AnyArray
 from renalseg.volume.checks import as_labels, check_finite, check_grid, check_hu
 from renalseg.volume.files import StoredImage, read_file
-from renalseg.volume.orientation import to_canonical
-from renalseg.volume.volume import SourceGrid, Volume
+from renalseg.volume.volume import Volume
 from renalseg.volume.warning import UnusualImageWarning
 
 
@@ -42,12 +41,13 @@ def read_image(path: Path | str) -> Volume:
     return _volume(stored, _as_ct(stored.array))
 
 
-def read_labels(path: Path | str, *, max_label: int | None = 3) -> Volume:
+def read_labels(path: Path | str, *, max_label: int | None = 3, contiguous: bool = True) -> Volume:
     """Read a label map.
 
     Args:
         path: A file as for ``read_image``; floats are taken where they are whole numbers.
         max_label: The highest label allowed; None allows any up to 255.
+        contiguous: False gives a view with the file's own strides, for those who crop it at once.
 
     Returns:
         The volume in canonical orientation, uint8.
@@ -59,7 +59,7 @@ def read_labels(path: Path | str, *, max_label: int | None = 3) -> Volume:
     path = Path(path)
     stored = _read(path)
     check_finite(path, stored.array)
-    return _volume(stored, as_labels(path, stored.array, max_label))
+    return _volume(stored, as_labels(path, stored.array, max_label), contiguous=contiguous)
 
 
 def read_grid(path: Path | str) -> Volume:
@@ -72,12 +72,7 @@ def read_grid(path: Path | str) -> Volume:
     path = Path(path)
     stored = read_file(path, voxels=False)
     check_grid(path, stored.array.shape, stored.affine)
-    way = to_canonical(stored.affine)
-    return Volume(
-        way.forward(stored.array),
-        way.forward_affine(stored.affine, stored.array.shape),
-        SourceGrid(stored.affine, way, stored.nifti_geometry),
-    )
+    return _volume(stored, stored.array, contiguous=False)
 
 
 def _read(path: Path) -> StoredImage:
@@ -86,8 +81,8 @@ def _read(path: Path) -> StoredImage:
     return stored
 
 
-def _volume(stored: StoredImage, array: AnyArray) -> Volume:
-    return Volume.from_stored(array, stored.affine, stored.nifti_geometry)
+def _volume(stored: StoredImage, array: AnyArray, *, contiguous: bool = True) -> Volume:
+    return Volume.from_stored(array, stored.affine, stored.nifti_geometry, contiguous=contiguous)
 
 
 def _as_ct(array: AnyArray) -> AnyArray:

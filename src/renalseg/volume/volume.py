@@ -69,6 +69,8 @@ class Volume:
         array: AnyArray,
         affine: Affine,
         nifti_geometry: dict[str, AnyArray] | None = None,
+        *,
+        contiguous: bool = True,
     ) -> "Volume":
         """Bring an array of any orientation to canonical axes, and remember the way back.
 
@@ -76,12 +78,13 @@ class Volume:
             array: Voxels, three axes in any order and direction.
             affine: Its voxel to world, RAS+, mm; invertible.
             nifti_geometry: See ``SourceGrid``.
+            contiguous: Copy the voxels into C order; False leaves a view of ``array``.
         """
         affine = np.asarray(affine, dtype=np.float64)
         way = to_canonical(affine)
-        canonical = np.ascontiguousarray(way.forward(array))
+        canonical = way.forward(array)
         return cls(
-            canonical,
+            np.ascontiguousarray(canonical) if contiguous else canonical,
             way.forward_affine(affine, array.shape),
             SourceGrid(affine, way, nifti_geometry),
         )

@@ -1,0 +1,126 @@
+"""``renalseg data``: make, check and prepare cohorts."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from renalseg.cli.console import note, print_json, tracked
+from renalseg.errors import RenalsegError
+
+if TYPE_CHECKING:
+    from renalseg.cohort import Case, Cohort
+
+app = typer.Typer(no_args_is_help=True, help="Make, check and prepare cohorts.")
+
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="A KiTS19, KiTS21 or KiTS23 data set or repository."),
+]
+Cases = Annotated[
+    list[str] | None,
+    typer.Option("--cases", help="Only this case, by name or number; may be given several times."),
+]
+
+
+class Aggregation(StrEnum):
+    """How several annotations of an instance become one."""
+
+    MAJORITY = "majority"
+    AND = "and"
+    OR = "or"
+
+
+@app.command("check")
+def check(
+    folder: Folder,
+    cases: Cases = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read every file of a cohort and say what is missing, damaged or contradictory."""
+    from renalseg.cohort import Cohort, check_cohort
+
+    cohort = Cohort.open(folder).only(cases)
+    found = []
+    with tracked(check_cohort(cohort), len(cohort.cases), "Checking") as checks:
+        for one in checks:
+            found.append(one)
+            for problem in one.problems:
+                note(f"{one.case_id}: {problem}")
+    bad = [one for one in found if one.problems]
+    if as_json:
+        print_json(
+            {
+                "folder": str(cohort.folder),
+                "layout": str(cohort.layout),
+                "cases": {one.case_id: list(one.problems) for one in found},
+            }
+        )
+    else:
+        typer.echo(f"{cohort.layout}: {_cases(len(found))}, {len(bad)} with problems")
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command("sample")
+def sample(
+    folder: Folder,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the maps; default: segmentation_samples per case."
+        ),
+    ] = None,
+    cases: Cases = None,
+) -> None:
+    """Write the plausible label maps of KiTS21; those that stand are left alone."""
+    from renalseg.cohort import Cohort, write_plausible_maps
+
+    def write(case: "Case") -> int:
+        here = output / case.case_id / case.samples_folder.name if output else None
+        return len(write_plausible_maps(case, here))
+
+    _for_each_case(Cohort.open(folder).only(cases), "Sampling", write)
+
+
+@app.command("aggregate")
+def aggregate(
+    folder: Folder,
+    how: Annotated[
+        Aggregation, typer.Option(help="How annotations are merged.")
+    ] = Aggregation.MAJORITY,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for the maps; default: each case's own."),
+    ] = None,
+    cases: Cases = None,
+) -> None:
+    """Write one label map per case, merged from its annotations, under KiTS21's name."""
+    from renalseg.cohort import Cohort, write_aggregate
+
+    def write(case: "Case") -> int:
+        write_aggregate(case, how.value, output / case.case_id if output else None)
+        return 1
+
+    _for_each_case(Cohort.open(folder).only(cases), "Merging", write)
+
+
+def _for_each_case(cohort: "Cohort", title: str, write: Callable[["Case"], int]) -> None:
+    """Do one thing to every case; a bad one is named, and the command ends with exit code 1."""
+    written = failed = 0
+    with tracked(cohort.cases, len(cohort.cases), title) as each:
+        for case in each:
+            try:
+                written += write(case)
+            except RenalsegError as error:
+                failed += 1
+                note(f"{case.case_id}: {error}")
+    typer.echo(f"{_cases(len(cohort.cases))}, {written} files written, {failed} cases failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _cases(count: int) -> str:
+    return f"{count} case" if count == 1 else f"{count} cases"
