@@ -65,5 +65,6 @@ def _warnings_as_lines() -> Iterator[None]:
         sys.stderr.write(f"warning: {message}\n")
 
     with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
         yield

@@ -65,8 +65,9 @@ def _read_stream(path: Path, stream: IO[bytes], *, voxels: bool) -> StoredImage:
             f"{path}: expected one number per voxel, got {image.dataobj.dtype}; export a plain CT"
         )
     shape = _shape_3d(path, tuple(int(n) for n in image.shape))
-    if voxels:
-        array = _voxels(image).reshape(shape, order="A")
+    if voxels and 0 not in shape:
+        array = _voxels(image)
+        array = array[(..., *[0] * (array.ndim - 3))]
         # the stream's end holds its checksum, which is read and compared only on arrival there
         while stream.read(_CHUNK_BYTES):
             pass
@@ -89,7 +90,7 @@ def _voxels(image: Any) -> AnyArray:
     proxy = image.dataobj
     if proxy.slope == 1 and proxy.inter == 0:
         return np.asanyarray(proxy)
-    return np.asanyarray(proxy.get_scaled(np.float32))
+    return np.asarray(proxy, dtype=np.float32)
 
 
 def write_nifti(
