@@ -26,8 +26,13 @@ class TerminalReporter:
         )
         self.problems = 0
         self._title = ""
-        self._began = 0.0
+        self._began = self._opened = monotonic()
         self._task = self.progress.add_task("", visible=False, total=1)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the job began."""
+        return monotonic() - self._opened
 
     def __enter__(self) -> Self:
         self.progress.start()
