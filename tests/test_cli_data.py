@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -127,6 +128,27 @@ def test_unknown_aggregation_is_a_usage_error(cohort):
 def test_no_cohort_is_left_to_the_main_command(tmp_path):
     result = run("check", tmp_path)
     assert isinstance(result.exception, CohortError)
+
+
+def test_phantom_asks_for_what_the_user_asks(tmp_path, monkeypatch):
+    asked = {}
+    fake = SimpleNamespace(
+        PhantomConfig=lambda **settings: settings,
+        write_phantom_cohort=lambda folder, config, on_case: (
+            asked.update(config, folder=folder),
+            on_case(2, 2),
+        ),
+    )
+    monkeypatch.setitem(sys.modules, "renalseg.cohort.phantom", fake)
+    result = run("phantom", tmp_path, "--cases", 2, "--seed", 7, "--headers-only")
+    assert result.stdout == f"2 cases in {tmp_path}\n"
+    assert asked == {
+        "folder": tmp_path,
+        "cases": 2,
+        "seed": 7,
+        "anatomy": None,
+        "headers_only": True,
+    }
 
 
 def test_import_is_light():

@@ -179,6 +179,12 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "a.nii").read_text() == "what stood before"
 
 
+@pytest.mark.parametrize("suffix", [".NII", ".Nii.Gz", ".MHA", ".MHD", ".NRRD", ".NHDR"])
+def test_suffix_in_capitals(tmp_path, suffix):
+    Volume(ct(), IPL).save(tmp_path / f"CT{suffix}")
+    np.testing.assert_array_equal(read_image(tmp_path / f"CT{suffix}").array, ct())
+
+
 def test_plain_nifti_named_gz_is_read(tmp_path):
     Volume(ct(), IPL).save(tmp_path / "a.nii")
     (tmp_path / "a.nii").rename(tmp_path / "a.nii.gz")

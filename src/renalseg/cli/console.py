@@ -28,18 +28,21 @@ def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Iterator[
 
     Lines that ``note`` shows meanwhile, and warnings, one line each, stand above the bar.
     """
-    with _bar(total, title) as advance, _warnings_as_lines():
-        yield _advancing(items, advance)
+    with bar(total, title) as update, _warnings_as_lines():
+        yield _counted(items, total, update)
 
 
-def _advancing(items: Iterable[Item], advance: Callable[[], None]) -> Iterator[Item]:
-    for item in items:
+def _counted(
+    items: Iterable[Item], total: int, update: Callable[[int, int], None]
+) -> Iterator[Item]:
+    for done, item in enumerate(items, start=1):
         yield item
-        advance()
+        update(done, total)
 
 
 @contextmanager
-def _bar(total: int, title: str) -> Iterator[Callable[[], None]]:
+def bar(total: int, title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal's standard error; what it gives is told how many of how many."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -54,7 +57,7 @@ def _bar(total: int, title: str) -> Iterator[Callable[[], None]]:
         disable=not console.is_terminal,
     ) as progress:
         task = progress.add_task(title, total=total)
-        yield lambda: progress.advance(task)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from renalseg.cli.console import note, print_json, tracked
+from renalseg.cli.console import bar, note, print_json, tracked
 from renalseg.errors import RenalsegError
 
 if TYPE_CHECKING:
@@ -105,6 +105,28 @@ def aggregate(
         return 1
 
     _for_each_case(Cohort.open(folder).only(cases), "Merging", write)
+
+
+@app.command("phantom")
+def phantom(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the cohort is made.")],
+    cases: Annotated[int, typer.Option(min=1, help="How many patients.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same patients.")] = 0,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(help="Make CT around the real annotations of this KiTS cohort."),
+    ] = None,
+    headers_only: Annotated[
+        bool, typer.Option("--headers-only", help="Write grids alone: small and quick.")
+    ] = False,
+) -> None:
+    """Make a cohort of synthetic patients in the layout of KiTS."""
+    from renalseg.cohort.phantom import PhantomConfig, write_phantom_cohort
+
+    config = PhantomConfig(cases=cases, seed=seed, anatomy=anatomy, headers_only=headers_only)
+    with bar(cases, "Making phantoms") as update:
+        write_phantom_cohort(folder, config, update)
+    typer.echo(f"{_cases(cases)} in {folder}")
 
 
 def _for_each_case(cohort: "Cohort", title: str, write: Callable[["Case"], int]) -> None:

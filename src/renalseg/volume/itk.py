@@ -28,6 +28,9 @@ def read_itk(path: Path, *, voxels: bool) -> StoredImage:
 
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
+    # left to itself, ITK knows MetaImage files by a suffix in lower case alone
+    meta = path.suffix.lower() in (".mha", ".mhd")
+    reader.SetImageIO("MetaImageIO" if meta else "NrrdImageIO")
     try:
         with _quiet():
             reader.ReadImageInformation()
@@ -67,7 +70,10 @@ def write_itk(path: Path, array: AnyArray, affine: Affine) -> None:
     image.SetOrigin([float(x) for x in lps[:3, 3]])
     try:
         with _quiet():
-            SimpleITK.WriteImage(image, str(path), useCompression=True)
+            # ITK finds its format by a suffix in lower case alone
+            lower = path.with_suffix(path.suffix.lower())
+            SimpleITK.WriteImage(image, str(lower), useCompression=True)
+            lower.rename(path)
     except RuntimeError as error:
         raise OSError(_one_line(error, path)) from None
 
@@ -89,7 +95,7 @@ def _one_line(error: RuntimeError, path: Path) -> str:
     lines = [line for line in lines if not line.startswith("Reason:")]
     reason = lines[-1] if lines else "no reason given"
     reason = reason.split("): ", 1)[-1].removeprefix("sitk::ERROR: ").replace(f"{path}", "the file")
-    return reason.rstrip(".") or "no reason given"
+    return reason.rstrip(".").removesuffix(": the file for reading") or "no reason given"
 
 
 @contextmanager

@@ -67,7 +67,8 @@ def _read_stream(path: Path, stream: IO[bytes], *, voxels: bool) -> StoredImage:
     shape = _shape_3d(path, tuple(int(n) for n in image.shape))
     if voxels and 0 not in shape:
         array = _voxels(image)
-        array = array[(..., *[0] * (array.ndim - 3))]
+        while array.ndim > 3:
+            array = array[..., 0]
         # the stream's end holds its checksum, which is read and compared only on arrival there
         while stream.read(_CHUNK_BYTES):
             pass
