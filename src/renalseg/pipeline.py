@@ -11,7 +11,7 @@ from renalseg.labels import FOREGROUND
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.models.ensemble import Ensemble
 from renalseg.postprocess import postprocess
-from renalseg.volume import SUFFIXES, Volume, read_image
+from renalseg.volume import SUFFIXES, Volume, read_image, read_labels
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,22 @@ def predict_files(
         target.parent.mkdir(parents=True, exist_ok=True)
         segmentation.save(target)
         yield Prediction(source, target, segmentation)
+
+
+def postprocess_file(source: Path, target: Path) -> int:
+    """Clean a label map file on its own grid (section 3.5).
+
+    Returns:
+        The number of voxels that changed.
+
+    Raises:
+        VolumeError: If the file is not a label map.
+    """
+    labels = read_labels(source)
+    cleaned = postprocess(labels.array)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    labels.like(cleaned).save(target)
+    return int((cleaned != labels.array).sum())
 
 
 def pair_files(source: Path, output: Path) -> list[tuple[Path, Path]]:

@@ -1,0 +1,6 @@
+"""The page that shows what an experiment found."""
+
+from renalseg.report.page import Curve, write_report
+from renalseg.report.views import CaseView
+
+__all__ = ["CaseView", "Curve", "write_report"]

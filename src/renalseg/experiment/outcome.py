@@ -1,0 +1,198 @@
+"""What an experiment found: scores, tables, page."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from renalseg.cohort import Cohort, references
+from renalseg.experiment.heldout import POSTPROCESSED, prediction_path
+from renalseg.experiment.progress import Reporter, stage
+from renalseg.experiment.runner import Job, ensemble_folder, predictions_folder
+from renalseg.experiment.tables import Scores, Table, fill, to_markdown
+from renalseg.labels import HECS
+from renalseg.metrics import CaseScore, HecScore, mean_score, score_case, write_scores
+from renalseg.metrics.scores_file import SAMPLES_FILE
+from renalseg.report import CaseView, Curve, write_report
+from renalseg.training.dataset import write_json
+from renalseg.training.run import stages
+from renalseg.training.trainer import CURVES
+from renalseg.types import LabelArray
+from renalseg.volume import read_image, read_labels
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The results of an experiment and where they stand.
+
+    Attributes:
+        results: Mean scores over held-out cases, by recipe or ensemble.
+        filled: The paper's tables with our figures.
+        tables: ``tables.md``.
+        report: ``report.html``.
+        ensemble: The final ensemble's folder, or None where a member was not trained.
+    """
+
+    results: dict[str, Scores]
+    filled: tuple[Table, ...]
+    tables: Path
+    report: Path
+    ensemble: Path | None
+
+    def markdown(self) -> str:
+        """The tables as Markdown."""
+        return to_markdown(self.filled)
+
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """Dice and Surface Dice per HEC of the best that there is: the cleaned ensemble first."""
+        best = next((name for name in reversed(self.results)), None)
+        if best is None:
+            return {}
+        values = self.results[best].values
+        return {hec.title: (values[i], values[i + 3]) for i, hec in enumerate(HECS)}
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    """A reference that several models are scored against."""
+
+    array: LabelArray
+    count: int
+
+
+def conclude(
+    job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] = ()
+) -> Outcome:
+    """Score what was held out, fill the tables, and write the page."""
+    root = job.workspace.root
+    names = list(job.sets())
+    if job.experiment.final in names:
+        names.append(job.experiment.final + POSTPROCESSED)
+    held_out = sorted(name for fold in job.folds for name in job.training_set.folds()[fold]["val"])
+    with stage(reporter, f"score {len(names)} models on {len(held_out)} held-out cases"):
+        scores = _score(job, cohort, names, held_out, reporter)
+    results = {name: Scores.of(mean_score(scores[name].values())) for name in names if scores[name]}
+    filled = fill(results)
+    tables = root / "tables.md"
+    _write_text(to_markdown(filled), tables)
+    report = root / "report.html"
+    best = names[-1] if names else None
+    outcome = Outcome(results, filled, tables, report, _ensemble(job))
+    with stage(reporter, "draw the page"):
+        write_report(
+            report,
+            tables=filled,
+            curves=list(_curves(job)),
+            cases=_views(job, scores.get(best, {}) if best else {}, held_out, reporter),
+            title=f"renalseg: experiment {job.experiment.name}",
+            summary=[
+                ("Cases", f"{len(job.training_set.cases)}, {len(held_out)} of them held out in turn"),
+                ("Folds", f"{len(job.folds)} of {job.experiment.splits}"),
+                *(
+                    (hec, f"Dice {dice:.3f}, Surface Dice {surface:.3f}")
+                    for hec, (dice, surface) in outcome.summary().items()
+                ),
+            ],
+            notes=list(notes),
+        )
+    return outcome
+
+
+def _score(
+    job: Job, cohort: Cohort, names: Sequence[str], held_out: Sequence[str], reporter: Reporter
+) -> dict[str, dict[str, CaseScore]]:
+    """Score every set of predictions, a case at a time, so that its references are read once."""
+    folder = predictions_folder(job.workspace)
+    cases = {case.case_id: case for case in cohort.cases}
+    scores: dict[str, dict[str, CaseScore]] = {name: {} for name in names}
+    for done, case_id in enumerate(held_out):
+        reporter.update(done, len(held_out))
+        missing = []
+        for name in names:
+            kept = _kept_score(folder, name, case_id)
+            if kept is not None:
+                scores[name][case_id] = kept
+            elif prediction_path(folder, name, case_id).is_file():
+                missing.append(name)
+        if not missing:
+            continue
+        wanted = [_InMemory(ref.array, ref.count) for ref in references(cases[case_id])]
+        for name in missing:
+            prediction = read_labels(prediction_path(folder, name, case_id))
+            score = score_case(prediction.array, wanted, spacing_mm=prediction.spacing_mm)
+            scores[name][case_id] = score
+            path = _score_path(folder, name, case_id)
+            path.parent.mkdir(exist_ok=True)
+            write_json(asdict(score), path)
+    for name in names:
+        if scores[name]:
+            write_scores(scores[name], folder / name / SAMPLES_FILE)
+    return scores
+
+
+def _score_path(folder: Path, name: str, case_id: str) -> Path:
+    return folder / name / "scores" / f"{case_id}.json"
+
+
+def _kept_score(folder: Path, name: str, case_id: str) -> CaseScore | None:
+    path = _score_path(folder, name, case_id)
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text())
+    return CaseScore(*(HecScore(**content[hec.name]) for hec in HECS))
+
+
+def _views(
+    job: Job, scores: Mapping[str, CaseScore], held_out: Sequence[str], reporter: Reporter
+) -> Iterator[CaseView]:
+    """What the page shows of each case; one case in memory at a time."""
+    folder, final = predictions_folder(job.workspace), job.experiment.final
+    cases = {case.case_id: case for case in job.training_set.cases}
+    for done, case_id in enumerate(held_out):
+        reporter.update(done, len(held_out))
+        before = prediction_path(folder, final, case_id)
+        after = prediction_path(folder, final + POSTPROCESSED, case_id)
+        if not (before.is_file() and after.is_file()):
+            continue
+        image = read_image(cases[case_id].image)
+        yield CaseView(
+            case_id=case_id,
+            image=image.array.astype(np.float32),
+            reference=cases[case_id].labels("majority").array,
+            before=read_labels(before).array,
+            after=read_labels(after).array,
+            spacing_mm=image.spacing_mm,
+            scores=scores.get(case_id),
+        )
+
+
+def _curves(job: Job) -> Iterator[Curve]:
+    runs = [(recipe, job.dataset) for recipe in job.trained]
+    if job.pretraining_set is not None:
+        runs.insert(0, (job.experiment.pretraining_recipe, job.pretraining_set.name))
+    for recipe, dataset in runs:
+        for name in stages(recipe):
+            model = job.workspace.model(recipe.name, dataset, name)
+            for path in sorted(model.glob(f"fold_*/{CURVES}")):
+                content = json.loads(path.read_text())
+                yield Curve(
+                    name=f"{recipe.name} {name}",
+                    fold=int(path.parent.name.removeprefix("fold_")),
+                    train_loss=tuple(content["train_losses"]),
+                    val_loss=tuple(content["val_losses"]),
+                    dice=tuple(content["mean_fg_dice"]),
+                )
+
+
+def _ensemble(job: Job) -> Path | None:
+    folder = ensemble_folder(job.workspace)
+    return folder if folder.is_dir() else None
+
+
+def _write_text(text: str, path: Path) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

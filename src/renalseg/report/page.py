@@ -1,0 +1,60 @@
+"""One self-contained page: tables, curves, and every case."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from renalseg import __version__
+from renalseg.experiment.tables import COLUMNS, NOT_RUN, Table
+from renalseg.labels import COLORS
+from renalseg.report.curves import Curve, draw_curve
+from renalseg.report.views import CaseView, draw
+
+__all__ = ["Curve", "write_report"]
+
+
+def write_report(
+    path: Path,
+    *,
+    tables: Sequence[Table],
+    curves: Sequence[Curve],
+    cases: Iterable[CaseView],
+    title: str,
+    summary: Sequence[tuple[str, str]],
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page, all of it or nothing. It refers to nothing outside itself.
+
+    Args:
+        path: The HTML file.
+        tables: The paper's tables, filled.
+        curves: What the trainings logged.
+        cases: Held-out cases; taken one at a time, so that a generator keeps memory low.
+        title: Heading.
+        summary: Names and values that stand at the top.
+        notes: Sentences that stand below the heading.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("renalseg.report"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        summary=summary,
+        notes=notes,
+        tables=tables,
+        columns=COLUMNS,
+        not_run=NOT_RUN,
+        curves=[draw_curve(curve) for curve in curves],
+        cases=[draw(view) for view in cases],
+        colors={label.title: color for label, color in COLORS.items()},
+        version=__version__,
+    )
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(page, encoding="utf-8")
+    os.replace(beside, path)
