@@ -28,7 +28,7 @@ def annotate(
     for _ in range(ANNOTATORS):
         bias = rng.normal(0, 0.3) * scale
         wander = rng.uniform(0.4, 0.85) * scale
-        off = SmoothField.draw(grid, rng, 9.0).on(box) * np.float32(wander) + np.float32(bias)
+        off = SmoothField.draw(grid, rng, 9.0, box).on(box) * np.float32(wander) + np.float32(bias)
         mask = _ends(rng, shape + off < 0)
         masks.append(mask if mask.any() else shape <= shape.min(initial=0.0))
     return tuple(masks)

@@ -6,7 +6,7 @@ import numpy as np
 
 from renalseg.cohort.phantom.canvas import Canvas
 from renalseg.cohort.phantom.contrast import Contrast
-from renalseg.cohort.phantom.grid import Box, SmoothField
+from renalseg.cohort.phantom.grid import Box
 from renalseg.cohort.phantom.patient import Patient
 from renalseg.cohort.phantom.shapes import step
 from renalseg.types import AnyArray
@@ -20,11 +20,11 @@ class Trunk:
 
     Attributes:
         patient: The build.
-        waviness: A field that makes thicknesses vary.
+        belly: Signed distance of the belly, float16; filled when the trunk is painted.
     """
 
     patient: Patient
-    waviness: SmoothField
+    belly: AnyArray
 
     def fascia(self, down: AnyArray, back: AnyArray, left: AnyArray) -> AnyArray:
         """Signed distance of the outer surface of the muscles."""
@@ -42,35 +42,36 @@ class Trunk:
         radius = np.sqrt(ahead * ahead + left * left)
         return np.asarray(radius - radius / level)
 
-    def cavity(self, down: AnyArray, back: AnyArray, left: AnyArray) -> AnyArray:
-        """Signed distance of the inner surface of the wall."""
+    def cavity(self, fascia: AnyArray, down: AnyArray, back: AnyArray) -> AnyArray:
+        """Signed distance of the inner surface of the wall, from that of the fascia."""
         p = self.patient
         front = step(-(back - np.float32(p.middle)) / np.float32(p.half_depth), 0.2, 0.9)
         hips = step(down, 95, 150)
-        wall = np.float32(p.wall) * (1 - np.float32(0.35) * front) + np.float32(26) * hips
-        return self.fascia(down, back, left) + wall
+        return np.asarray(fascia + np.float32(p.wall) * (1 - 0.35 * front) + 26 * hips)
 
-    def diaphragm(self, down: AnyArray, back: AnyArray, left: AnyArray) -> AnyArray:
-        """How far a position lies above the diaphragm (positive: in the chest)."""
+    def diaphragm(
+        self, cavity: AnyArray, down: AnyArray, back: AnyArray, left: AnyArray
+    ) -> AnyArray:
+        """How far a position lies above the diaphragm (positive: in the chest), mm."""
         p = self.patient
-        depth = np.clip(-self.cavity(down, back, left), 0, None)
         behind = step(back - np.float32(p.middle), -0.4 * p.half_depth, 0.7 * p.half_depth)
-        recess = (25 + 45 * behind) * np.exp(-depth / 13)
-        side = np.clip(left / np.float32(p.half_width), -1, 1)
-        dome = p.dome + recess + 10 * side + 22 * (np.abs(side) - 0.5) ** 2 * 4
+        # The lungs reach far down beside the dome, in a narrow recess along the wall.
+        recess = np.exp(np.minimum(cavity, 0) * np.float32(1 / 13))
+        side = np.clip(left * np.float32(1 / p.half_width), -1, 1)
+        dome = p.dome + (25 + 45 * behind) * recess + 10 * side + 88 * (np.abs(side) - 0.5) ** 2
         # Steep at the wall: a vertical distance overstates how far away the surface is.
-        return np.asarray((dome - down) / (1 + 2.5 * np.exp(-depth / 13)))
+        return np.asarray((dome - down) / (1 + 2.5 * recess))
 
-    def below(self, box_at: tuple[AnyArray, AnyArray, AnyArray], gap_mm: float) -> AnyArray:
+    def below(self, box: Box, gap_mm: float) -> AnyArray:
         """Signed distance of the belly: within the wall and below the diaphragm."""
-        return np.maximum(self.cavity(*box_at), self.diaphragm(*box_at)) + np.float32(gap_mm)
+        return np.asarray(self.belly[box].astype(np.float32) + np.float32(gap_mm))
 
 
 def paint_trunk(canvas: Canvas, trunk: Trunk, contrast: Contrast) -> None:
     """Paint everything that is not an organ, a vessel or a bone."""
     p, rng = trunk.patient, canvas.rng
     lobes, strands, grain = canvas.field(45), canvas.field(9), canvas.field(5)
-    chest = canvas.field(7)
+    bronchi = canvas.field(7)
     stranding = float(rng.choice([4, 8, 18], p=[0.5, 0.35, 0.15]))
     marbling = float(rng.uniform(2, 9)) + 14 * (1 - p.lean) ** 2
     belly = float(rng.uniform(0.6, 1.5))
@@ -95,14 +96,15 @@ def paint_trunk(canvas: Canvas, trunk: Trunk, contrast: Contrast) -> None:
         layers *= step(np.abs(left), 35, 60) * (1 - step(back, 10, 40))
         muscle = contrast.hu["muscle"] - marbling * np.clip(texture, -0.5, 2) + 3 * grain.on(box)
         canvas.blend(box, fascia, muscle - 55 * layers)
-        cavity = trunk.cavity(*at)
+        cavity = trunk.cavity(fascia, down, back)
+        above = trunk.diaphragm(cavity, *at)
+        trunk.belly[box] = np.maximum(cavity, above)
         strand = stranding * np.clip(texture, -0.4, 3)
         canvas.blend(box, cavity, contrast.fat + strand + 4)
-        air = np.maximum(cavity + 1, -trunk.diaphragm(*at))
+        air = np.maximum(cavity + 1, -above)
         canvas.blend(box, air - 3, contrast.hu["muscle"])
-        vessels = np.clip(chest.on(box) - 1.2, 0, 1.5) * 450
+        vessels = np.clip(bronchi.on(box) - 1.2, 0, 1.5) * 450
         canvas.blend(box, air, lung + vessels)
-        del skin, cavity, air
 
 
 def paint_couch(canvas: Canvas, patient: Patient) -> None:

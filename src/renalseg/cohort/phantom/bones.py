@@ -18,8 +18,8 @@ def paint_back_muscles(canvas: Canvas, contrast: Contrast, lean: float) -> None:
     box = canvas.place.box(np.array([0, 30, 0]), np.array([_ALL, 55, 95]))
     down, back, left = canvas.place.coordinates(box)
     left = np.abs(left)
-    grain = 4 * canvas.field(6).on(box)
-    fatty = np.clip(canvas.field(10).on(box) - 0.4, 0, 2) * 30 * (1.3 - lean)
+    grain = 4 * canvas.texture(box, 6)
+    fatty = np.clip(canvas.texture(box, 10) - 0.4, 0, 2) * 30 * (1.3 - lean)
     hu = contrast.hu["muscle"] + grain
     low = step(down, -30, 90)
     girth = 0.8 + 0.35 * lean
@@ -54,7 +54,7 @@ def paint_spine(canvas: Canvas, height: float, bone: float, contrast: Contrast) 
     scale = size * waist
     body = ellipsoid((back / scale, left / scale), (0, 0), (16, 22)) * scale
     disc = ellipsoid((back / size, left / size), (0, 0), (16.5, 23)) * size
-    texture = canvas.field(4).on(box)
+    texture = canvas.texture(box, 4)
     spongy = np.clip(bone + 35 * texture, 40, 700)
     spur = float(rng.uniform(300, 700))
     solid = np.maximum(body, -ends)
@@ -131,10 +131,10 @@ def paint_pelvis(canvas: Canvas, trunk: Trunk, bone: float) -> None:
         along = ellipsoid((down, back), (crest + 85, 0), (85, 78))
         wing = np.maximum(np.abs(away) - 4.2 - 2 * step(back, 20, 50), along)
         edge = np.clip(1 - np.abs(wing + 1.2) / 1.8, 0, 1)
-        canvas.blend(box, wing, bone + 25 * canvas.field(5).on(box) + 480 * edge)
+        canvas.blend(box, wing, bone + 25 * canvas.texture(box, 5) + 480 * edge)
     box = canvas.place.box(np.array([140, 40, 0]), np.array([50, 45, 70]))
     if not is_empty(box):
         down, back, left = canvas.place.coordinates(box)
         sacrum = ellipsoid((down, back - 0.35 * (down - 110), left), (145, 24, 0), (48, 20, 52))
         edge = np.clip(1 - np.abs(sacrum + 1.2) / 1.8, 0, 1)
-        canvas.blend(box, sacrum, bone + 30 * canvas.field(6).on(box) + 350 * edge)
+        canvas.blend(box, sacrum, bone + 30 * canvas.texture(box, 6) + 350 * edge)

@@ -33,8 +33,7 @@ def _paint_mesentery(canvas: Canvas, trunk: Trunk, contrast: Contrast) -> None:
     box = canvas.place.box(center, np.array([110, 0.6 * p.half_depth, 0.7 * p.half_width]))
     if is_empty(box):
         return
-    at = canvas.place.coordinates(box)
-    vessels = np.maximum(canvas.vessels(box, 19, 1.7), trunk.below(at, 10))
+    vessels = np.maximum(canvas.vessels(box, 19, 1.7), trunk.below(box, 10))
     _fill(canvas, box, _free(canvas, box), vessels, 0.8 * contrast.hu["cava"])
 
 
@@ -47,20 +46,20 @@ def _paint_small_bowel(canvas: Canvas, trunk: Trunk, contrast: Contrast) -> None
         return
     at = canvas.place.coordinates(box)
     down, back, left = at
-    warp = [10 * canvas.field(35).on(box) for _ in range(3)]
+    warp = [10 * canvas.texture(box, 35) for _ in range(3)]
     wave = 2 * np.pi / float(rng.uniform(58, 80))
     z, y, x = (wave * (axis + push) for axis, push in zip(at, warp, strict=True))
     # A gyroid winds as bowel does: one thick tube, cut across again and again.
     wind = np.sin(z) * np.cos(y) + np.sin(y) * np.cos(x) + np.sin(x) * np.cos(z)
     shape = (float(rng.uniform(0.05, 0.6)) - wind) * np.float32(0.62 / wave)
-    bounds = np.maximum(trunk.below(at, 7), top - down + 0.25 * np.abs(left))
+    bounds = np.maximum(trunk.below(box, 7), top - down + 0.25 * np.abs(left))
     behind = back - (p.middle + 0.42 * p.half_depth) + 12 * step(np.abs(left), 30, 60)
     shape = np.maximum(shape, np.maximum(bounds, behind))
     free = _free(canvas, box)
-    loops = canvas.field(26).on(box)
+    loops = canvas.texture(box, 26)
     wall = float(rng.uniform(2, 3.5))
     _fill(canvas, box, free, shape, contrast.hu["wall"])
-    hu = 18 + 8 * canvas.field(6).on(box)
+    hu = 18 + 8 * canvas.texture(box, 6)
     if rng.random() < 0.3:  # positive contrast by mouth reaches some loops
         hu = hu + step(loops, -0.5, 0.6) * rng.uniform(80, 330)
     _fill(canvas, box, free, shape + wall, hu)
@@ -97,13 +96,13 @@ def _paint_colon(canvas: Canvas, trunk: Trunk, contrast: Contrast) -> None:
         at = canvas.place.coordinates(box)
         down, back, left = at
         girth = float(rng.uniform(13, 25))
-        pouches = np.abs(np.sin(down / 11) * np.cos(left / 13) + 0.4 * canvas.field(14).on(box))
-        sway = 7 * canvas.field(40).on(box)
+        pouches = np.abs(np.sin(down / 11) * np.cos(left / 13) + 0.4 * canvas.texture(box, 14))
+        sway = 7 * canvas.texture(box, 40)
         shape = tube((down, back + sway, left - sway), course, girth * (0.78 + 0.3 * pouches))
-        shape = np.maximum(shape, trunk.below(at, 4))
+        shape = np.maximum(shape, trunk.below(box, 4))
         free = _free(canvas, box)
         _fill(canvas, box, free, shape, contrast.hu["wall"])
-        grain = canvas.field(5).on(box)
+        grain = canvas.texture(box, 5)
         kind = rng.choice(["stool", "gas", "contrast", "fluid"], p=[0.45, 0.3, 0.12, 0.13])
         hu: AnyArray | float = {"stool": 25.0, "gas": 40.0, "contrast": 330.0, "fluid": 12.0}[kind]
         hu = hu + (25 if kind == "stool" else 6) * grain

@@ -42,10 +42,15 @@ class Canvas:
         view += share * (hu - view)
 
     def field(self, knot_mm: float) -> SmoothField:
-        """A new random field; not finer than the grid can show."""
-        return SmoothField.draw(self.grid, self.rng, max(knot_mm, 1.2 * self.grid.spacing_mm[1]))
+        """A new random field over the whole grid; not finer than the grid can show."""
+        return SmoothField.draw(self.grid, self.rng, max(knot_mm, 1.6 * self.grid.spacing_mm[1]))
+
+    def texture(self, box: Box, knot_mm: float) -> AnyArray:
+        """A new random field in a box."""
+        knot_mm = max(knot_mm, 1.6 * self.grid.spacing_mm[1])
+        return SmoothField.draw(self.grid, self.rng, knot_mm, box).on(box)
 
     def vessels(self, box: Box, knot_mm: float, radius_mm: float) -> AnyArray:
         """Signed distance of winding, branching tubes: where two random fields both vanish."""
-        a, b = self.field(knot_mm).on(box), self.field(knot_mm).on(box)
+        a, b = self.texture(box, knot_mm), self.texture(box, knot_mm)
         return np.asarray(np.sqrt(a * a + b * b) * np.float32(knot_mm * 0.75) - radius_mm)

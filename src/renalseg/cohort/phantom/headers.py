@@ -8,9 +8,13 @@ import numpy as np
 from renalseg.cohort.phantom.config import PhantomConfig
 from renalseg.cohort.phantom.files import gz, nifti_header
 from renalseg.cohort.phantom.grid import Grid, stream
+from renalseg.labels import Label
 
 #: Few numbers of slices, so that few images are ever compressed.
 _SLICES = (61, 87, 109, 133, 155)
+#: First row and column of a right and a left kidney, and in the right one a tumor and a cyst.
+_PLACES = ((270, 150), (270, 340), (280, 160), (305, 190))
+_VALUES = {label.title: int(label) for label in Label}
 
 
 def hollow_case(config: PhantomConfig, index: int) -> Iterator[tuple[str, bytes]]:
@@ -21,8 +25,8 @@ def hollow_case(config: PhantomConfig, index: int) -> Iterator[tuple[str, bytes]
         index: The case's number.
 
     Yields:
-        Name and content of each file. Header and voxels are two gzip members, so that the
-        voxels are compressed once for all cases of their shape.
+        Name and content of each file. It is a chain of gzip members, so that a stretch of
+        voxels is compressed once and used again.
     """
     rng = stream(config.seed, index, "headers")
     slices = int(rng.choice(_SLICES))
@@ -37,36 +41,48 @@ def hollow_case(config: PhantomConfig, index: int) -> Iterator[tuple[str, bytes]
         number = kinds[: place + 1].count(kind)
         for annotation in (1, 2, 3):
             name = f"{kind}_instance-{number}_annotation-{annotation}.nii.gz"
-            yield f"segmentations/{name}", gz(mask_header) + _block(grid.shape, place, annotation)
-    yield "aggregated_MAJ_seg.nii.gz", gz(mask_header) + _map(grid.shape, tuple(kinds))
+            yield (
+                f"segmentations/{name}",
+                gz(mask_header) + _map(grid.shape, ((place, annotation, 1),)),
+            )
+    # Of three annotators the second decides. Cysts are painted before tumors.
+    order = sorted(
+        range(len(kinds)), key=lambda place: ("kidney", "cyst", "tumor").index(kinds[place])
+    )
+    blocks = tuple((place, 2, _VALUES[kinds[place]]) for place in order)
+    yield "aggregated_MAJ_seg.nii.gz", gz(mask_header) + _map(grid.shape, blocks)
 
 
-@lru_cache(maxsize=16)
 def _air(shape: tuple[int, int, int]) -> bytes:
-    return gz(np.full(shape, -1000, np.int16).tobytes())
+    return _constant(-1000, "int16", shape[0] * shape[1], shape[2])
 
 
-def _paint(
-    array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", place: int, longer: int, value: int
-) -> None:
-    # A right and a left kidney, and in the right one a tumor and a cyst.
-    row, column = ((270, 150), (270, 340), (280, 160), (270, 190))[place]
-    size, slices = (60, 30) if place < 2 else (15, 8)
-    start = array.shape[0] // 2 - slices // 2
-    array[start : start + slices, row : row + size, column : column + size + longer] = value
+@lru_cache(maxsize=64)
+def _map(shape: tuple[int, int, int], blocks: tuple[tuple[int, int, int], ...]) -> bytes:
+    """The compressed voxels of a mask of blocks: (place, how much longer, value).
+
+    Columns are stored last, so that those left and right of all blocks are plain zeros.
+    """
+    ends = [(_PLACES[place][1], _size(place)[0] + longer) for place, longer, _ in blocks]
+    first, last = min(c for c, _ in ends), max(c + width for c, width in ends)
+    array = np.zeros((shape[0], shape[1], last - first), np.uint8)
+    for place, longer, value in blocks:
+        (row, column), (size, slices) = _PLACES[place], _size(place)
+        start = shape[0] // 2 - slices // 2
+        columns = slice(column - first, column - first + size + longer)
+        array[start : start + slices, row : row + size, columns] = value
+    zeros = [_constant(0, "uint8", shape[0] * shape[1], n) for n in (first, shape[2] - last)]
+    return zeros[0] + gz(array.tobytes("F")) + zeros[1]
 
 
-@lru_cache(maxsize=128)
-def _block(shape: tuple[int, int, int], place: int, annotation: int) -> bytes:
-    array = np.zeros(shape, np.uint8)
-    _paint(array, place, annotation, 1)
-    return gz(array.tobytes("F"))
+def _size(place: int) -> tuple[int, int]:
+    return (60, 30) if place < 2 else (15, 8)
 
 
-@lru_cache(maxsize=16)
-def _map(shape: tuple[int, int, int], kinds: tuple[str, ...]) -> bytes:
-    array = np.zeros(shape, np.uint8)
-    values = {"kidney": 1, "tumor": 2, "cyst": 3}
-    for place, kind in sorted(enumerate(kinds), key=lambda item: (1, 3, 2).index(values[item[1]])):
-        _paint(array, place, 2, values[kind])
-    return gz(array.tobytes("F"))
+@lru_cache(maxsize=64)
+def _constant(value: int, dtype: str, voxels: int, columns: int) -> bytes:
+    """Compressed columns of one value: a compressed few, again and again."""
+    many, rest = divmod(columns, 16)
+    return gz(np.full(16 * voxels, value, dtype).tobytes()) * many + gz(
+        np.full(rest * voxels, value, dtype).tobytes()
+    )

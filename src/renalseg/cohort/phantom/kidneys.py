@@ -87,9 +87,9 @@ def paint_fat_capsule(
 ) -> AnyArray:
     """Paint the fat around a kidney and the fascia around that; return what it covers."""
     rng = canvas.rng
-    reach = thick_mm * (1 + 0.6 * canvas.field(45).on(box))
+    reach = thick_mm * (1 + 0.6 * canvas.texture(box, 45))
     capsule = np.maximum(bean - np.maximum(reach, 1.5), bounds)
-    strands = canvas.field(8).on(box)
+    strands = canvas.texture(box, 8)
     dirty = float(rng.choice([3, 8, 22], p=[0.5, 0.35, 0.15]))
     canvas.blend(box, capsule - 1.2, 5.0)
     canvas.blend(box, capsule + 0.3, fat + dirty * np.clip(strands, -0.4, 3))
@@ -113,7 +113,7 @@ def paint_kidney(
         contrast: HU of the tissues.
     """
     rng = canvas.rng
-    grain, patches = canvas.field(5).on(box), canvas.field(13).on(box)
+    grain, patches = canvas.texture(box, 5), canvas.texture(box, 13)
     thick = float(rng.uniform(4.5, 7.5))
     depth = -kidney if inner is None else -inner[1]
     pyramids = step(depth, thick - 1, thick + 2.5)
@@ -124,7 +124,7 @@ def paint_kidney(
     hu = cortex + (medulla - cortex) * pyramids + uneven * grain
     if inner is not None:
         _, bean, sinus = inner
-        branches = canvas.field(8).on(box)
+        branches = canvas.texture(box, 8)
         content = np.where(branches > 0.25, contrast.hu["urine"], contrast.fat * 0.75)
         vessels = contrast.hu["cava"] if contrast.phase is not Phase.NONE else 30.0
         content = np.where(branches < -0.7, vessels, content)

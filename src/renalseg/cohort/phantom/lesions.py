@@ -84,8 +84,8 @@ def paint_tumor(canvas: Canvas, box: Box, shape: AnyArray, contrast: Contrast) -
     hu = contrast.tumor(rng)
     enhanced = 0.25 if contrast.phase is Phase.NONE else 1.0
     uneven = float(rng.uniform(3, 24)) * enhanced
-    texture = canvas.field(max(4.0, 0.45 * radius)).on(box)
-    living = hu + uneven * texture + 3 * canvas.field(4).on(box)
+    texture = canvas.texture(box, max(4.0, 0.45 * radius))
+    living = hu + uneven * texture + 3 * canvas.texture(box, 4)
     if rng.random() < 0.2 + 0.5 * (radius > 18):
         core = step(-shape / radius + 0.35 * texture, 0.3, 0.75) * rng.uniform(0.5, 1)
         living = living + (float(rng.uniform(8, 30)) - living) * core
@@ -95,7 +95,7 @@ def paint_tumor(canvas: Canvas, box: Box, shape: AnyArray, contrast: Contrast) -
         living = living - 90 * step(texture, 0.3, 0.9)
     canvas.blend(box, shape, living)
     if rng.random() < 0.1:
-        chalk = np.maximum(shape + 1, (1.3 - canvas.field(5).on(box)) * 6)
+        chalk = np.maximum(shape + 1, (1.3 - canvas.texture(box, 5)) * 6)
         canvas.blend(box, chalk, float(rng.uniform(200, 600)))
 
 
@@ -103,4 +103,4 @@ def paint_cyst(canvas: Canvas, box: Box, shape: AnyArray) -> None:
     """Paint a cyst: water, seldom dense."""
     rng = canvas.rng
     hu = float(rng.uniform(45, 75)) if rng.random() < 0.08 else float(rng.uniform(-2, 18))
-    canvas.blend(box, shape, hu + canvas.field(7).on(box))
+    canvas.blend(box, shape, hu + canvas.texture(box, 7))

@@ -18,7 +18,7 @@ from renalseg.cohort.phantom.bowel import paint_bowel
 from renalseg.cohort.phantom.canvas import Canvas
 from renalseg.cohort.phantom.config import PhantomConfig
 from renalseg.cohort.phantom.contrast import Contrast, Phase
-from renalseg.cohort.phantom.grid import Box, Grid, Place, SmoothField, stream
+from renalseg.cohort.phantom.grid import Box, Grid, Place, stream
 from renalseg.cohort.phantom.organs import (
     paint_liver,
     paint_pancreas,
@@ -123,7 +123,7 @@ def _compose(
     def canvas(concept: str) -> Canvas:
         return Canvas(grid, place, hu, stream(seed, index, concept))
 
-    trunk = Trunk(patient, SmoothField.draw(grid, stream(seed, index, "trunk"), 45))
+    trunk = Trunk(patient, np.empty(grid.shape, np.float16))
     paint_trunk(canvas("trunk paint"), trunk, contrast)
     liver_box, liver, lesions = paint_liver(canvas("liver"), trunk, contrast)
     paint_spleen(canvas("spleen"), trunk, contrast)

@@ -60,9 +60,9 @@ def synthetic_outlines(canvas: Canvas, trunk: Trunk) -> list[Outline]:
         box = canvas.place.box((low + high) / 2, (high - low) / 2)
         at = canvas.place.coordinates(box)
         local = kidney.local(at)
-        lobes = canvas.field(16).on(box) * np.float32(canvas.rng.uniform(0.4, 1.6))
+        lobes = canvas.texture(box, 16) * np.float32(canvas.rng.uniform(0.4, 1.6))
         organ, bean, sinus = kidney.shapes(local, lobes)
-        bounds = np.maximum(trunk.below(at, 2), -ellipsoid(at[1:], (10, 0), (24, 26)))
+        bounds = np.maximum(trunk.below(box, 2), -ellipsoid(at[1:], (10, 0), (24, 26)))
         organ, bean = np.maximum(organ, bounds), np.maximum(bean, bounds)
         whole = organ
         for lesion in own:
@@ -101,7 +101,7 @@ def paint_urinary(
     kidneys = [outline for outline in outlines if outline.kind == "kidney"]
     for kidney in kidneys:
         shape = kidney.shape if kidney.inner is None else np.minimum(kidney.shape, kidney.inner[1])
-        bounds = trunk.below(canvas.place.coordinates(kidney.box), 0)
+        bounds = trunk.below(kidney.box, 0)
         capsule = paint_fat_capsule(
             canvas, kidney.box, shape, bounds, thick_mm=trunk.patient.visceral, fat=contrast.fat
         )

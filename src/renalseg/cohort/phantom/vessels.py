@@ -21,7 +21,7 @@ def paint_great_vessels(canvas: Canvas, contrast: Contrast) -> None:
     wide = float(rng.uniform(8, 12.5)) * (1.9 if rng.random() < 0.04 else 1.0)
     flat = float(rng.uniform(0.55, 1.0))
     spread = 0.33 * np.clip(down - fork, 0, 110)
-    grain = 4 * canvas.field(8).on(box)
+    grain = 4 * canvas.texture(box, 8)
     trunk_ = np.maximum(ellipsoid((back, left), (-27, 9), (wide, wide)), down - fork)
     iliac = np.maximum(
         ellipsoid((back - 0.15 * spread, np.abs(left - 5) - spread), (-27, 0), (6.5, 6.5)),
@@ -40,7 +40,7 @@ def paint_great_vessels(canvas: Canvas, contrast: Contrast) -> None:
     canvas.blend(box, aorta - 1.2, contrast.hu["wall"])
     canvas.blend(box, aorta, contrast.hu["aorta"] + grain)
     if rng.random() < 0.4:
-        plaque = np.maximum(np.abs(aorta - 0.3) - 1.3, (1.1 - canvas.field(9).on(box)) * 9)
+        plaque = np.maximum(np.abs(aorta - 0.3) - 1.3, (1.1 - canvas.texture(box, 9)) * 9)
         canvas.blend(box, plaque, float(rng.uniform(350, 900)))
     front = tube(at, [(-40, -36, 8), (-30, -52, 7), (40, -62, 0), (90, -70, -12)], 4.0)
     canvas.blend(box, front, contrast.hu["aorta"])
