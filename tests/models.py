@@ -11,7 +11,7 @@ from renalseg.models.plans import CASCADE, FULLRES, Intensity, Plan, Resolution,
 TINY_PLAN = Plan(
     fullres=Resolution(spacing_mm=(3.0, 3.0, 3.0), patch_size=(16, 16, 16)),
     lowres=Resolution(spacing_mm=(5.0, 5.0, 5.0), patch_size=(16, 16, 16)),
-    features=(4, 8),
+    features=(4, 8, 8),
     convolutions=1,
     intensity=Intensity(clip_hu=(-62, 310), mean_hu=104.9, std_hu=75.3),
 )
@@ -24,7 +24,12 @@ def write_model(folder: Path, configuration: str = FULLRES, folds=(0, 1), mirror
 
     plans = nnunet_plans(TINY_PLAN, "Dataset021_KiTS", [(3.0, 3.0, 3.0)], [(40, 40, 20)])
     labels = {"background": 0, "kidney": 1, "tumor": 2, "cyst": 3}
-    dataset = {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": 1, "file_ending": ".nii.gz"}
+    dataset = {
+        "channel_names": {"0": "CT"},
+        "labels": labels,
+        "numTraining": 1,
+        "file_ending": ".nii.gz",
+    }
     folder.mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(dataset))

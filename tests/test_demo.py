@@ -69,7 +69,11 @@ def test_images_are_preprocessed_once_for_all_variants(demo):
 
 def test_second_run_trains_nothing(demo):
     folder, _ = demo
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("checkpoint_final.pth") if "ensemble" not in str(p)}
+    before = {
+        p: p.stat().st_mtime_ns
+        for p in folder.rglob("checkpoint_final.pth")
+        if "ensemble" not in str(p)
+    }
     recorder = Recorder()
     run_demo(folder, recorder, device="cpu", config=str(TINY))
     assert not [title for title in recorder.stages if title.startswith(("train ", "pretrain"))]

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from models import write_model
 
+from models import write_model
 from renalseg.errors import ModelError
 from renalseg.models.ensemble import Ensemble, write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES

@@ -8,8 +8,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from models import write_model
 
+from models import write_model
 from renalseg.errors import ModelError
 from renalseg.inference.ensemble import LoadedMember, combine, predict_sets, to_labels
 from renalseg.inference.scan import Scan
@@ -48,7 +48,9 @@ def nnunet_predict(model: Path, scans: Path, output: Path, *options: str) -> np.
         *("-i", scans, "-o", output, "-m", model, "-device", "cpu", "-npp", "1", "-nps", "1"),
         *options,
     ]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "nnUNet_compile": "f"})
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "nnUNet_compile": "f"}
+    )
     return np.asarray(nibabel.load(output / "scan.nii.gz").dataobj)
 
 
@@ -73,8 +75,14 @@ def test_single_model_agrees_with_nnunet_with_mirroring_and_folds(tmp_path, mode
 def test_cascade_agrees_with_nnunet(tmp_path, models, scan_file):
     nnunet_predict(models["low"], scan_file.parent, tmp_path / "low", "-f", "0", "1")
     theirs = nnunet_predict(
-        models["high"], scan_file.parent, tmp_path / "high", "-f", "0", "1",
-        "-prev_stage_predictions", str(tmp_path / "low"),
+        models["high"],
+        scan_file.parent,
+        tmp_path / "high",
+        "-f",
+        "0",
+        "1",
+        "-prev_stage_predictions",
+        str(tmp_path / "low"),
     )
     member = LoadedMember.load("cascade", [models["low"], models["high"]], [0, 1])
     ours = to_labels(member.probabilities(Scan(read_image(scan_file))))
@@ -94,7 +102,10 @@ def test_every_storage_orientation_gives_the_same_mask(models, scan_file, tmp_pa
         found = segmenter.segment(read_image(tmp_path / "turned.nii.gz")).labels
         assert np.array_equal(found.array, expected.array)
         found.save(tmp_path / "mask.nii.gz")
-        mask, turned = nibabel.load(tmp_path / "mask.nii.gz"), nibabel.load(tmp_path / "turned.nii.gz")
+        mask, turned = (
+            nibabel.load(tmp_path / "mask.nii.gz"),
+            nibabel.load(tmp_path / "turned.nii.gz"),
+        )
         assert mask.shape == turned.shape
         assert np.allclose(mask.affine, turned.affine)
 

@@ -20,7 +20,9 @@ def brute_force(image, probabilities, beta, axes):
                     continue
                 other = tuple(other)
                 weight = math.exp(-beta * (image[index] - image[other]) ** 2)
-                difference = probabilities[(slice(None), *index)] - probabilities[(slice(None), *other)]
+                difference = (
+                    probabilities[(slice(None), *index)] - probabilities[(slice(None), *other)]
+                )
                 total += weight * float((difference**2).sum())
     return total / image.size
 
@@ -50,4 +52,6 @@ def test_potts_loss_charges_less_where_the_image_has_an_edge():
     flat = torch.zeros(1, 1, 4, 4, 4)
     edge = flat.clone()
     edge[:, :, 2:] = 1
-    assert potts_loss(edge, probabilities, 10.0, (0,)) < 1e-3 * potts_loss(flat, probabilities, 10.0, (0,))
+    assert potts_loss(edge, probabilities, 10.0, (0,)) < 1e-3 * potts_loss(
+        flat, probabilities, 10.0, (0,)
+    )

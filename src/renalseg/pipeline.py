@@ -49,7 +49,11 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, folder: Path, *, member: str | None = None, clean: bool | None = None,
+        cls,
+        folder: Path,
+        *,
+        member: str | None = None,
+        clean: bool | None = None,
         device: str = AUTO,
     ) -> "Segmenter":
         """Load an ensemble folder, or a single nnU-Net v2 model folder.

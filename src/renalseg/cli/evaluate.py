@@ -36,7 +36,9 @@ def command(
 
     total = len(prediction_files(predictions))
     scores, failed = {}, 0
-    with tracked(score_folder(predictions, Cohort.open(cohort), protocol.value), total, "Scoring") as all_:
+    with tracked(
+        score_folder(predictions, Cohort.open(cohort), protocol.value), total, "Scoring"
+    ) as all_:
         for scored in all_:
             if scored.score is None:
                 failed += 1

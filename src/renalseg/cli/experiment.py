@@ -30,7 +30,9 @@ def run(
     config: str = CONFIG,
     cohort: Path = COHORT,
     liver: Path | None = typer.Option(
-        None, "--liver", help="LiTS training data (volume-N.nii, segmentation-N.nii) to pretrain on."
+        None,
+        "--liver",
+        help="LiTS training data (volume-N.nii, segmentation-N.nii) to pretrain on.",
     ),
     output: Path = OUTPUT,
     recipe: list[str] | None = RECIPE,
@@ -53,8 +55,15 @@ def run(
         return
     with TerminalReporter() as reporter:
         outcome = conduct(
-            config, cohort, liver, output, recipe, fold, reporter,
-            everything=everything, device=device,
+            config,
+            cohort,
+            liver,
+            output,
+            recipe,
+            fold,
+            reporter,
+            everything=everything,
+            device=device,
         )
         problems = reporter.problems
     typer.echo(outcome.markdown())
@@ -68,7 +77,6 @@ def run(
 @app.command("status")
 def status(
     config: str = CONFIG,
-    cohort: Path = COHORT,
     output: Path = OUTPUT,
     recipe: list[str] | None = RECIPE,
     fold: list[int] | None = FOLD,
@@ -87,9 +95,7 @@ def status(
 
 
 @app.command("report")
-def report(
-    config: str = CONFIG, cohort: Path = COHORT, output: Path = OUTPUT
-) -> None:
+def report(config: str = CONFIG, cohort: Path = COHORT, output: Path = OUTPUT) -> None:
     """Score what is predicted and write the tables and the page anew."""
     from renalseg.experiment.conduct import report_anew
 
@@ -113,11 +119,11 @@ def _show(described: dict[str, Any], *, as_json: bool) -> None:
         typer.echo("plan        nnU-Net's own, from the cohort's fingerprint")
     else:
         typer.echo(
-            f"plan        fullres {_x(plan['fullres_spacing_mm'])} mm, patch {_x(plan['fullres_patch'])}; "
-            f"lowres {_x(plan['lowres_spacing_mm'])} mm, patch {_x(plan['lowres_patch'])}; "
-            f"batch {plan['batch_size']}\n"
-            f"network     stages {'-'.join(map(str, plan['features']))}, kernels {_x(plan['kernel'])}, "
-            f"{plan['downsamplings']} down-samplings\n"
+            f"fullres     {_x(plan['fullres_spacing_mm'])} mm, patch {_x(plan['fullres_patch'])}\n"
+            f"lowres      {_x(plan['lowres_spacing_mm'])} mm, patch {_x(plan['lowres_patch'])}\n"
+            f"batch       {plan['batch_size']}\n"
+            f"network     {'-'.join(map(str, plan['features']))} features, kernels "
+            f"{_x(plan['kernel'])}, {plan['downsamplings']} down-samplings\n"
             f"intensity   clip {plan['clip_hu']} HU, mean {plan['mean_hu']}, std {plan['std_hu']}"
         )
     typer.echo(f"\n{len(described['runs'])} trainings")
@@ -140,7 +146,9 @@ def _line(run_: dict[str, Any]) -> str:
         parts.append(
             f"{_x(run_['spacing_mm'])} mm, patch {_x(run_['patch'])}, batch {run_['batch_size']}"
         )
-    parts.append(f"{run_['epochs']} x {run_['iterations']} iterations, lr {run_['learning_rate']:g}")
+    parts.append(
+        f"{run_['epochs']} x {run_['iterations']} iterations, lr {run_['learning_rate']:g}"
+    )
     loss = run_["loss"]
     if run_["beta"] is not None:
         loss += f" (beta {run_['beta']:g}, lambda {run_['lambda']:g})"

@@ -35,6 +35,7 @@ class TerminalReporter:
         return monotonic() - self._opened
 
     def __enter__(self) -> Self:
+        """Show the bar."""
         self.progress.start()
         return self
 
@@ -44,6 +45,7 @@ class TerminalReporter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Take the bar away."""
         self.progress.stop()
 
     def start(self, title: str) -> None:

@@ -1,0 +1,1 @@
+"""Recipes times folds, and the paper's tables."""

@@ -72,7 +72,7 @@ def liver_training_set(folder: Path) -> TrainingSet:
             )
     if not cases:
         raise CohortError(
-            f"{folder}: no volume-N.nii with its segmentation-N.nii; expected the LiTS training data"
+            f"{folder}: no volume-N.nii with its segmentation-N.nii; expected LiTS training data"
         )
     return TrainingSet(LIVER_NUMBER, "Liver", ("liver", "lesion"), tuple(cases), splits=1)
 

@@ -13,8 +13,8 @@ from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
 from renalseg.experiment.tasks import is_done, tasks
 from renalseg.models.checkpoints import LATEST
-from renalseg.training.dataset import TrainingSet
 from renalseg.models.device import AUTO, resolve_device
+from renalseg.training.dataset import TrainingSet
 from renalseg.training.workspace import Workspace
 
 

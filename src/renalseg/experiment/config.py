@@ -77,7 +77,9 @@ class Experiment(BaseModel):
         known = {recipe.name: recipe for recipe in self.recipes}
         for name in names or ():
             if name not in known:
-                raise ExperimentError(f"no recipe {name!r} in {self.name}; it has {', '.join(known)}")
+                raise ExperimentError(
+                    f"no recipe {name!r} in {self.name}; it has {', '.join(known)}"
+                )
         chosen = names or (None if everything else self.default)
         return tuple(r for r in self.recipes if chosen is None or r.name in chosen)
 
@@ -115,7 +117,9 @@ def load_experiment(source: str | Path) -> Experiment:
             f"{source}: cannot be read ({error.strerror}); give a file, or {' or '.join(BUILT_IN)}"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"{source}: not YAML ({' '.join(str(error).split())[:160]})") from error
+        raise ExperimentError(
+            f"{source}: not YAML ({' '.join(str(error).split())[:160]})"
+        ) from error
     if not isinstance(content, dict):
         raise ExperimentError(f"{source}: expected a mapping with name and recipes")
     schedule = content.pop("schedule", {})

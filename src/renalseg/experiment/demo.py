@@ -1,5 +1,6 @@
 """The demo: a phantom cohort through the whole experiment."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from renalseg.cohort import Cohort
@@ -36,9 +37,13 @@ def run_demo(
     settings = experiment.phantom
     if settings is None:
         raise ValueError(f"{config} has no phantom section")
-    sizes = {"in_plane_mm": settings.in_plane_mm, "slice_mm": settings.slice_mm}
-    kidneys = PhantomConfig(cases=settings.cases, seed=settings.seed, **sizes)
-    livers = PhantomConfig(cases=settings.liver_cases, seed=settings.seed + 1, **sizes)
+    kidneys = PhantomConfig(
+        cases=settings.cases,
+        seed=settings.seed,
+        in_plane_mm=settings.in_plane_mm,
+        slice_mm=settings.slice_mm,
+    )
+    livers = replace(kidneys, cases=settings.liver_cases, seed=settings.seed + 1)
     with stage(reporter, f"make {settings.cases} phantoms with kidneys, tumors and cysts"):
         write_phantom_cohort(folder / "cohort", kidneys, reporter.update)
     with stage(reporter, f"make {settings.liver_cases} phantoms with livers and lesions"):

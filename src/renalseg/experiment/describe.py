@@ -30,9 +30,7 @@ def describe(
     """
     splits = crossval_splits(sorted(names), experiment.splits)
     sizes = [(len(split["train"]), len(split["val"])) for split in splits]
-    runs = [
-        _run(experiment, task, *sizes[task.fold]) for task in tasks(experiment, recipes, folds)
-    ]
+    runs = [_run(experiment, task, *sizes[task.fold]) for task in tasks(experiment, recipes, folds)]
     if any(recipe.pretrained for recipe in recipes):
         runs.insert(0, _pretraining(experiment))
     return {

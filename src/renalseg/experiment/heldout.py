@@ -48,9 +48,7 @@ def predict_held_out(
         if on_progress:
             on_progress(done, len(held_out))
         missing = {
-            name: names
-            for name, names in sets.items()
-            if not _stands(folder, name, case_id, final)
+            name: names for name, names in sets.items() if not _stands(folder, name, case_id, final)
         }
         if not missing:
             continue

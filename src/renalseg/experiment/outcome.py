@@ -1,26 +1,25 @@
 """What an experiment found: scores, tables, page."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from renalseg.cohort import Cohort, references
+from renalseg.cohort import Cohort
 from renalseg.experiment.heldout import POSTPROCESSED, prediction_path
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, ensemble_folder, predictions_folder
+from renalseg.experiment.scoring import score_sets
 from renalseg.experiment.tables import Scores, Table, fill, to_markdown
+from renalseg.files import write_text
 from renalseg.labels import HECS
-from renalseg.metrics import CaseScore, HecScore, mean_score, score_case, write_scores
+from renalseg.metrics import CaseScore, mean_score, write_scores
 from renalseg.metrics.scores_file import SAMPLES_FILE
 from renalseg.report import CaseView, Curve, write_report
-from renalseg.training.dataset import write_json
 from renalseg.training.run import stages
 from renalseg.training.trainer import CURVES
-from renalseg.types import LabelArray
 from renalseg.volume import read_image, read_labels
 
 
@@ -55,17 +54,7 @@ class Outcome:
         return {hec.title: (values[i], values[i + 3]) for i, hec in enumerate(HECS)}
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    """A reference that several models are scored against."""
-
-    array: LabelArray
-    count: int
-
-
-def conclude(
-    job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] = ()
-) -> Outcome:
+def conclude(job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] = ()) -> Outcome:
     """Score what was held out, fill the tables, and write the page."""
     root = job.workspace.root
     names = list(job.sets())
@@ -77,7 +66,7 @@ def conclude(
     results = {name: Scores.of(mean_score(scores[name].values())) for name in names if scores[name]}
     filled = fill(results)
     tables = root / "tables.md"
-    _write_text(to_markdown(filled), tables)
+    write_text(to_markdown(filled), tables)
     report = root / "report.html"
     best = names[-1] if names else None
     outcome = Outcome(results, filled, tables, report, _ensemble(job))
@@ -89,7 +78,10 @@ def conclude(
             cases=_views(job, scores.get(best, {}) if best else {}, held_out, reporter),
             title=f"renalseg: experiment {job.experiment.name}",
             summary=[
-                ("Cases", f"{len(job.training_set.cases)}, {len(held_out)} of them held out in turn"),
+                (
+                    "Cases",
+                    f"{len(job.training_set.cases)}, {len(held_out)} of them held out in turn",
+                ),
                 ("Folds", f"{len(job.folds)} of {job.experiment.splits}"),
                 *(
                     (hec, f"Dice {dice:.3f}, Surface Dice {surface:.3f}")
@@ -104,45 +96,17 @@ def conclude(
 def _score(
     job: Job, cohort: Cohort, names: Sequence[str], held_out: Sequence[str], reporter: Reporter
 ) -> dict[str, dict[str, CaseScore]]:
-    """Score every set of predictions, a case at a time, so that its references are read once."""
     folder = predictions_folder(job.workspace)
-    cases = {case.case_id: case for case in cohort.cases}
+    cases = [case for case in cohort.cases if case.case_id in held_out]
     scores: dict[str, dict[str, CaseScore]] = {name: {} for name in names}
-    for done, case_id in enumerate(held_out):
-        reporter.update(done, len(held_out))
-        missing = []
-        for name in names:
-            kept = _kept_score(folder, name, case_id)
-            if kept is not None:
-                scores[name][case_id] = kept
-            elif prediction_path(folder, name, case_id).is_file():
-                missing.append(name)
-        if not missing:
-            continue
-        wanted = [_InMemory(ref.array, ref.count) for ref in references(cases[case_id])]
-        for name in missing:
-            prediction = read_labels(prediction_path(folder, name, case_id))
-            score = score_case(prediction.array, wanted, spacing_mm=prediction.spacing_mm)
+    for done, (case_id, found) in enumerate(score_sets(folder, names, cases)):
+        reporter.update(done + 1, len(held_out))
+        for name, score in found.items():
             scores[name][case_id] = score
-            path = _score_path(folder, name, case_id)
-            path.parent.mkdir(exist_ok=True)
-            write_json(asdict(score), path)
     for name in names:
         if scores[name]:
             write_scores(scores[name], folder / name / SAMPLES_FILE)
     return scores
-
-
-def _score_path(folder: Path, name: str, case_id: str) -> Path:
-    return folder / name / "scores" / f"{case_id}.json"
-
-
-def _kept_score(folder: Path, name: str, case_id: str) -> CaseScore | None:
-    path = _score_path(folder, name, case_id)
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text())
-    return CaseScore(*(HecScore(**content[hec.name]) for hec in HECS))
 
 
 def _views(
@@ -190,9 +154,3 @@ def _curves(job: Job) -> Iterator[Curve]:
 def _ensemble(job: Job) -> Path | None:
     folder = ensemble_folder(job.workspace)
     return folder if folder.is_dir() else None
-
-
-def _write_text(text: str, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

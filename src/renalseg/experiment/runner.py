@@ -1,4 +1,4 @@
-"""Recipes times folds: prepare, pretrain, train, predict what was held out. Resumes where it was."""
+"""Recipes times folds: prepare, pretrain, train, predict what was held out. It resumes."""
 
 import json
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ class Job:
     def sets(self) -> dict[str, tuple[str, ...]]:
         """Every set of predictions that can be made: trained recipes, and ensembles of them."""
         names = [recipe.name for recipe in self.trained]
-        sets = {name: (name,) for name in names}
+        sets: dict[str, tuple[str, ...]] = {name: (name,) for name in names}
         for ensemble, members in self.experiment.ensembles.items():
             if set(members) <= set(names):
                 sets[ensemble] = members
@@ -87,7 +87,9 @@ def run(job: Job, reporter: Reporter) -> None:
     for task in tasks(job.experiment, job.recipes, job.folds):
         _train(job, task, start, reporter)
         if task.stage == LOWRES:
-            predict_next_stage(job.workspace, job.dataset, task.recipe, task.fold, device=job.device)
+            predict_next_stage(
+                job.workspace, job.dataset, task.recipe, task.fold, device=job.device
+            )
     members = {recipe.name: job.models(recipe) for recipe in job.trained}
     with stage(reporter, "predict held-out cases"):
         predict_held_out(
@@ -152,12 +154,19 @@ def _pretrain(job: Job, reporter: Reporter) -> Path | None:
     folder = job.workspace.model(recipe.name, data.name, FULLRES)
     if not is_done(job.workspace, data.name, task):
         with stage(reporter, "preprocess liver and lesions"):
-            plans = json.loads((job.workspace.preprocessed / job.dataset / f"{PLANS_NAME}.json").read_text())
+            plans = json.loads(
+                (job.workspace.preprocessed / job.dataset / f"{PLANS_NAME}.json").read_text()
+            )
             prepare(job.workspace, data, plans, ["majority"], [FULLRES], reporter.update)
         with stage(reporter, "pretrain on liver and lesions"):
             train_fold(
-                job.workspace, data.name, recipe, FULLRES, 0,
-                device=job.device, on_progress=reporter.update,
+                job.workspace,
+                data.name,
+                recipe,
+                FULLRES,
+                0,
+                device=job.device,
+                on_progress=reporter.update,
             )
     return folder / "fold_0" / FINAL
 

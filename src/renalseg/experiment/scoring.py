@@ -1,14 +1,22 @@
 """A cohort's references and a folder of predictions, joined case by case."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
 from renalseg.cohort import Case, Cohort, aggregate, references
 from renalseg.errors import EvaluationError, RenalsegError
-from renalseg.metrics import CaseScore, score_case
+from renalseg.experiment.heldout import prediction_path
+from renalseg.files import write_json
+from renalseg.labels import HECS
+from renalseg.metrics import CaseScore, HecScore, score_case
 from renalseg.metrics.scores_file import MAJORITY_FILE, SAMPLES_FILE
+from renalseg.types import LabelArray
 from renalseg.volume import Volume, read_labels
 
 Protocol = Literal["kits21", "kits23"]
@@ -36,7 +44,9 @@ def score_folder(predictions: Path, cohort: Cohort, protocol: Protocol) -> Itera
     for path in files:
         name = path.name.removesuffix(".nii.gz")
         if name not in cases:
-            yield Scored(name, problem=f"{path}: no case {name} in {cohort.folder}; rename or remove it")
+            yield Scored(
+                name, problem=f"{path}: no case {name} in {cohort.folder}; rename or remove it"
+            )
             continue
         try:
             yield Scored(name, score_prediction(path, cases[name], protocol))
@@ -71,6 +81,51 @@ def score_prediction(path: Path, case: Case, protocol: Protocol) -> CaseScore:
     return score_case(prediction.array, references(case), spacing_mm=prediction.spacing_mm)
 
 
+@dataclass(frozen=True)
+class _InMemory:
+    """A reference that several models are scored against."""
+
+    array: LabelArray
+    count: int
+
+
+def score_sets(
+    folder: Path, names: Sequence[str], cases: Sequence[Case]
+) -> Iterator[tuple[str, dict[str, CaseScore]]]:
+    """Score several models' predictions of each case, on all cores; known scores are kept.
+
+    Args:
+        folder: Holds a folder of predictions per model.
+        names: The models.
+        cases: The cases.
+
+    Yields:
+        A case's name and its scores by model; a model without a prediction is left out.
+    """
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        yield from pool.map(_score_case, [(folder, tuple(names), case) for case in cases])
+
+
+def _score_case(task: tuple[Path, tuple[str, ...], Case]) -> tuple[str, dict[str, CaseScore]]:
+    """Score one case; its references are read once for all models."""
+    folder, names, case = task
+    wanted: list[_InMemory] = []
+    scores = {}
+    for name in names:
+        path = prediction_path(folder, name, case.case_id)
+        kept = folder / name / "scores" / f"{case.case_id}.json"
+        if kept.is_file():
+            content = json.loads(kept.read_text())
+            scores[name] = CaseScore(*(HecScore(**content[hec.name]) for hec in HECS))
+        elif path.is_file():
+            wanted = wanted or [_InMemory(ref.array, ref.count) for ref in references(case)]
+            prediction = read_labels(path)
+            scores[name] = score_case(prediction.array, wanted, spacing_mm=prediction.spacing_mm)
+            kept.parent.mkdir(exist_ok=True)
+            write_json(asdict(scores[name]), kept)
+    return case.case_id, scores
+
+
 def _same_place(path: Path, prediction: Volume, reference: Volume) -> None:
     if prediction.shape != reference.shape:
         raise EvaluationError(
@@ -86,5 +141,3 @@ def _same_place(path: Path, prediction: Volume, reference: Volume) -> None:
 
 def _mm(volume: Volume) -> str:
     return " x ".join(f"{size:.3f}" for size in volume.spacing_mm)
-
-

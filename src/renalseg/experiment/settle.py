@@ -1,11 +1,12 @@
-"""A workspace belongs to one experiment on one cohort: what was trained on others is not mixed in."""
+"""A workspace belongs to one experiment on one cohort; other models are not mixed in."""
 
 import json
 from typing import Any
 
 from renalseg.errors import ExperimentError
 from renalseg.experiment.config import Experiment
-from renalseg.training.dataset import TrainingSet, write_json
+from renalseg.files import write_json
+from renalseg.training.dataset import TrainingSet
 from renalseg.training.workspace import Workspace
 
 RECORD = "experiment.json"

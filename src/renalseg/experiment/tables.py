@@ -28,9 +28,17 @@ class Scores:
     @classmethod
     def of(cls, score: CaseScore) -> "Scores":
         """The figures of a mean over cases."""
-        hecs = (score.kidney_and_mass, score.mass, score.tumor)
-        dices, surfaces = [h.dice for h in hecs], [h.surface_dice for h in hecs]
-        return cls(*dices, *surfaces, sum(dices) / 3, sum(surfaces) / 3)
+        kidney, mass, tumor = score.kidney_and_mass, score.mass, score.tumor
+        return cls(
+            d1=kidney.dice,
+            d2=mass.dice,
+            d3=tumor.dice,
+            sd1=kidney.surface_dice,
+            sd2=mass.surface_dice,
+            sd3=tumor.surface_dice,
+            md=(kidney.dice + mass.dice + tumor.dice) / 3,
+            msd=(kidney.surface_dice + mass.surface_dice + tumor.surface_dice) / 3,
+        )
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -199,7 +207,9 @@ def to_markdown(tables: tuple[Table, ...]) -> str:
         lines.append(f"|---|---|{'---|' * len(COLUMNS)}")
         for row in table.rows:
             figures = [
-                f"**{value:.4f}**" if column >= 6 and value == table.best(column) else f"{value:.4f}"
+                f"**{value:.4f}**"
+                if column >= 6 and value == table.best(column)
+                else f"{value:.4f}"
                 for column, value in enumerate(row.paper.values)
             ]
             lines.append(f"| {row.model} | paper | {' | '.join(figures)} |")

@@ -97,7 +97,7 @@ class Network:
         model = self.predictor
         if self.is_second_stage and previous is None:
             raise ModelError(
-                f"{self.folder}: second stage of a cascade; give the ensemble that holds both stages"
+                f"{self.folder}: second stage of a cascade; give the ensemble with both stages"
             )
         prepared = scan.prepare(
             model.plans_manager, model.configuration_manager, model.dataset_json, previous

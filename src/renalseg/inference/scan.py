@@ -36,7 +36,11 @@ class Scan:
     _prepared: dict[str, Prepared] = field(default_factory=dict)
 
     def prepare(
-        self, plans: Any, configuration: Any, dataset_json: dict[str, Any], previous: LabelArray | None
+        self,
+        plans: Any,
+        configuration: Any,
+        dataset_json: dict[str, Any],
+        previous: LabelArray | None,
     ) -> Prepared:
         """Bring the scan to what a network of these plans wants to see.
 
@@ -51,7 +55,11 @@ class Scan:
         settings = configuration.configuration
         key = json.dumps(
             [
-                {name: settings[name] for name in settings if name not in ("patch_size", "batch_size")},
+                {
+                    name: settings[name]
+                    for name in settings
+                    if name not in ("patch_size", "batch_size")
+                },
                 plans.transpose_forward,
                 plans.foreground_intensity_properties_per_channel,
             ],
@@ -63,7 +71,11 @@ class Scan:
         return self._prepared[key]
 
     def _run(
-        self, plans: Any, configuration: Any, dataset_json: dict[str, Any], previous: LabelArray | None
+        self,
+        plans: Any,
+        configuration: Any,
+        dataset_json: dict[str, Any],
+        previous: LabelArray | None,
     ) -> Prepared:
         preprocessor = configuration.preprocessor_class(verbose=False)
         image = self.volume.array.transpose(2, 1, 0)[None]

@@ -1,11 +1,12 @@
 """The challenge's CSV files: ``evaluation.csv`` and ``evaluation_samples.csv``."""
 
 import csv
-import os
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from renalseg.errors import EvaluationError
+from renalseg.files import write_text
 from renalseg.labels import HECS
 from renalseg.metrics.score import CaseScore, HecScore
 
@@ -21,15 +22,12 @@ COLUMNS = (
 
 def write_scores(scores: Mapping[str, CaseScore], path: Path) -> None:
     """Write scores by case as the challenge does: eight decimals, the last row their average."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for case_id in sorted(scores):
-            writer.writerow(_row(case_id, scores[case_id]))
-        if scores:
-            writer.writerow(_row(AVERAGE, mean_score(scores.values())))
-    os.replace(beside, path)
+    rows = [COLUMNS, *(_row(case_id, scores[case_id]) for case_id in sorted(scores))]
+    if scores:
+        rows.append(_row(AVERAGE, mean_score(scores.values())))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(text.getvalue(), path)
 
 
 def read_scores(path: Path) -> dict[str, CaseScore]:
@@ -77,7 +75,7 @@ def mean_score(scores: Iterable[CaseScore]) -> CaseScore:
     )
 
 
-def _row(case_id: str, score: CaseScore) -> list[str]:
+def _row(case_id: str, score: CaseScore) -> tuple[str, ...]:
     dices = [f"{score.of(hec).dice:.8f}" for hec in HECS]
     surfaces = [f"{score.of(hec).surface_dice:.8f}" for hec in HECS]
-    return [case_id, *dices, *surfaces]
+    return (case_id, *dices, *surfaces)

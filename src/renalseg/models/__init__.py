@@ -1,0 +1,1 @@
+"""Plans, weights, and ensembles on disk."""

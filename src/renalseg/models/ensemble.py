@@ -71,7 +71,9 @@ class Ensemble(BaseModel):
             try:
                 manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
             except (ValidationError, UnicodeDecodeError) as error:
-                raise ModelError(f"{folder / MANIFEST}: not a manifest ({_first(error)})") from error
+                raise ModelError(
+                    f"{folder / MANIFEST}: not a manifest ({_first(error)})"
+                ) from error
         elif (folder / "plans.json").is_file():
             member = Member(name=folder.name, stages=(".",), folds=_folds(folder))
             manifest = Manifest(members=(member,), postprocess=False)
@@ -107,7 +109,9 @@ class Ensemble(BaseModel):
                 needed += [model / f"fold_{fold}" / FINAL for fold in member.folds]
                 for path in needed:
                     if not path.is_file():
-                        raise ModelError(f"{path}: missing, though the ensemble names it; copy the ensemble again")
+                        raise ModelError(
+                            f"{path}: missing, though the ensemble names it; copy it again"
+                        )
 
 
 def write_ensemble(

@@ -59,7 +59,7 @@ class Plan(BaseModel):
     fullres: Resolution
     lowres: Resolution
     batch_size: int = Field(default=2, ge=1)
-    features: tuple[int, ...] = Field(min_length=2)
+    features: tuple[int, ...] = Field(min_length=3)
     convolutions: int = Field(default=2, ge=1)
     intensity: Intensity
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 150, 34, 18, 8
 
@@ -47,7 +48,7 @@ class DrawnCurve:
 
 def draw_curve(curve: Curve) -> DrawnCurve:
     """Turn logged values into polylines."""
-    losses = [v for v in (*curve.train_loss, *curve.val_loss) if v == v]
+    losses = [v for v in (*curve.train_loss, *curve.val_loss) if isfinite(v)]
     low, high = (min(losses), max(losses)) if losses else (0.0, 1.0)
     high = high if high > low else low + 1
     lines = (
@@ -64,7 +65,7 @@ def _points(values: Sequence[float], low: float, high: float) -> str:
     steps = max(1, len(values) - 1)
     points = []
     for index, value in enumerate(values):
-        if value != value:  # nnU-Net logs nan where no patch had a class
+        if not isfinite(value):  # nnU-Net logs nan where no patch had a class
             continue
         x = LEFT + (WIDTH - LEFT - 6) * index / steps
         y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))

@@ -1,11 +1,11 @@
 """One self-contained page: tables, curves, and every case."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from renalseg import __version__
 from renalseg.experiment.tables import COLUMNS, NOT_RUN, Table
+from renalseg.files import write_text
 from renalseg.labels import COLORS
 from renalseg.report.curves import Curve, draw_curve
 from renalseg.report.views import CaseView, draw
@@ -55,6 +55,4 @@ def write_report(
         colors={label.title: color for label, color in COLORS.items()},
         version=__version__,
     )
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(page, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(page, path)

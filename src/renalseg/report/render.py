@@ -10,7 +10,7 @@ from renalseg.labels import COLORS, FOREGROUND, Label
 from renalseg.types import AnyArray, LabelArray, MaskArray
 
 BACKGROUND = (20, 24, 31)
-VOXEL_MM = 1.5
+VOXEL_MM = 2.0
 MARGIN_MM = 12.0
 SMOOTHING_MM = 2.0
 KIDNEY_ALPHA = 0.55

@@ -96,7 +96,7 @@ def richest(labels: LabelArray, plane: Plane) -> int:
         counts = mask.sum(axis=others)
         if counts.any():
             return int(counts.argmax())
-    return labels.shape[AXES[plane]] // 2
+    return int(labels.shape[AXES[plane]]) // 2
 
 
 def _resize(plane: AnyArray, shape: tuple[int, int], *, smooth: bool) -> AnyArray:

@@ -82,8 +82,10 @@ def draw(view: CaseView) -> DrawnCase:
     ]
     strips.append(Strip("3D, from the front", tuple(solids)))
     scores = view.scores
-    rows = () if scores is None else tuple(
-        (hec.title, scores.of(hec).dice, scores.of(hec).surface_dice) for hec in HECS
+    rows = (
+        ()
+        if scores is None
+        else tuple((hec.title, scores.of(hec).dice, scores.of(hec).surface_dice) for hec in HECS)
     )
     return DrawnCase(view.case_id, rows, int(changed.sum()), tuple(strips))
 
@@ -97,9 +99,7 @@ def encode(picture: AnyArray) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _slices(
-    view: CaseView, plane: Plane, index: int, changed: AnyArray, remark: str = ""
-) -> Strip:
+def _slices(view: CaseView, plane: Plane, index: int, changed: AnyArray, remark: str = "") -> Strip:
     pictures = slice_pictures(
         view.image,
         [None, view.reference, view.before, view.after],

@@ -1,0 +1,1 @@
+"""Recipes trained by nnU-Net v2."""

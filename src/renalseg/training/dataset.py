@@ -1,12 +1,11 @@
 """A cohort as a raw nnU-Net v2 data set: images linked, labels written, splits on file."""
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from renalseg.files import write_json
 from renalseg.labels import FOREGROUND
 from renalseg.models.plans import Shape, Triple
 from renalseg.training.recipe import Annotations
@@ -134,17 +133,10 @@ def storage(path: Path) -> str:
 
 
 def geometry(path: Path) -> tuple[Triple, Shape]:
-    """Voxel size in mm and shape of a NIfTI header, in nnU-Net's axis order (column, row, slice)."""
+    """Voxel size in mm and shape of a NIfTI file, in nnU-Net's axis order (column, row, slice)."""
     import nibabel
 
     image: Any = nibabel.load(path)
     sizes = [float(size) for size in image.header.get_zooms()[:3]]
     shape = [int(count) for count in image.shape[:3]]
     return (sizes[2], sizes[1], sizes[0]), (shape[2], shape[1], shape[0])
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write JSON, all of it or nothing."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(beside, path)

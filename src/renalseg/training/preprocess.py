@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from renalseg.files import write_json
 from renalseg.models.plans import (
     CASCADE,
     FULLRES,
@@ -20,7 +21,6 @@ from renalseg.training.dataset import (
     TrainingCase,
     TrainingSet,
     geometry,
-    write_json,
     write_raw,
 )
 from renalseg.training.recipe import Annotations, variant_name
@@ -72,10 +72,8 @@ def prepare(
     return plans
 
 
-def make_plans(
-    raw: Path, target: Path, plan: Plan | Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Write ``dataset_fingerprint.json`` and ``nnUNetPlans.json``, by nnU-Net or from a fixed plan."""
+def make_plans(raw: Path, target: Path, plan: Plan | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Write ``dataset_fingerprint.json`` and ``nnUNetPlans.json``: nnU-Net's, or a fixed plan's."""
     plans: dict[str, Any]
     if plan is None:
         from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (

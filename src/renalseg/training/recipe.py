@@ -1,4 +1,4 @@
-"""What one model of the paper is. Frozen and hashable, so that a run can tell whether it is done."""
+"""What one model of the paper is; frozen and hashable, so that a run knows if it is done."""
 
 import hashlib
 import json

@@ -6,6 +6,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from renalseg.errors import ExperimentError
 from renalseg.models.checkpoints import FINAL, LATEST, load_checkpoint
 from renalseg.models.plans import CASCADE, FULLRES, LOWRES, PLANS_NAME
@@ -74,7 +76,12 @@ def train_fold(
     if is_trained(workspace, dataset, recipe, stage, fold):
         return model
     on_gpu = torch.device(device).type == "cuda"
-    with workspace.environment(recipe.name, on_gpu=on_gpu), redirect_stdout(io.StringIO()):
+    with (
+        workspace.environment(recipe.name, on_gpu=on_gpu),
+        redirect_stdout(io.StringIO()),
+        # a class that no validation patch holds has no pseudo Dice: nnU-Net divides 0 by 0
+        np.errstate(invalid="ignore"),
+    ):
         trainer = make_trainer(workspace, dataset, recipe, stage, fold, device)
         seed_everything(1000 * fold + 1)
         trainer.initialize()

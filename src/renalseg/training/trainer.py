@@ -1,7 +1,5 @@
 """nnU-Net's trainer with the paper's additions (sections 2.4, 3.2-3.4)."""
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from time import time
@@ -12,6 +10,7 @@ import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from renalseg.files import write_json
 from renalseg.models.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from renalseg.training.potts import potts_loss
 from renalseg.training.recipe import Recipe
@@ -27,6 +26,7 @@ class RenalTrainer(nnUNetTrainer):
     construction and training: nnU-Net fixes the arguments of the constructor.
     """
 
+    network: Any
     recipe: Recipe
     labels: Path
     on_progress: Callable[[int, int], None] | None = None
@@ -54,7 +54,7 @@ class RenalTrainer(nnUNetTrainer):
         return Path(self.output_folder)
 
     def initialize(self) -> None:
-        """Build network, optimizer and loss; on a CPU in the memory layout that is fastest there."""
+        """Build network, optimizer and loss; on a CPU in the memory layout that is fastest."""
         super().initialize()
         if self.device.type == "cpu":
             self.network = self.network.to(memory_format=torch.channels_last_3d)
@@ -94,7 +94,7 @@ class RenalTrainer(nnUNetTrainer):
         return training, validation
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """One iteration: Dice and cross-entropy, and the regularised loss where there is one (eq. 1)."""
+        """One iteration: Dice, cross-entropy, and the regularised loss if there is one (eq. 1)."""
         data = self._to_device(batch["data"])
         target = [level.to(self.device, non_blocking=True) for level in batch["target"]]
         self.optimizer.zero_grad(set_to_none=True)
@@ -119,7 +119,9 @@ class RenalTrainer(nnUNetTrainer):
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's, with the batch in the fastest memory layout."""
-        return super().validation_step({**batch, "data": self._to_device(batch["data"])})
+        data = self._to_device(batch["data"])
+        result: dict[str, Any] = super().validation_step({**batch, "data": data})
+        return result
 
     def _to_device(self, data: torch.Tensor) -> torch.Tensor:
         data = data.to(self.device, non_blocking=True)
@@ -129,7 +131,7 @@ class RenalTrainer(nnUNetTrainer):
 
     def _step(self, loss: torch.Tensor) -> None:
         if self.grad_scaler is None:
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
             self.optimizer.step()
             return
@@ -140,7 +142,7 @@ class RenalTrainer(nnUNetTrainer):
         self.grad_scaler.update()
 
     def on_epoch_end(self) -> None:
-        """Keep the curves and a checkpoint of every epoch: what is interrupted loses at most one."""
+        """Keep curves and a checkpoint of every epoch: what is interrupted loses at most one."""
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
         self._write_curves()
         if self.current_epoch + 1 < self.num_epochs:
@@ -152,9 +154,7 @@ class RenalTrainer(nnUNetTrainer):
     def _write_curves(self) -> None:
         names = ("train_losses", "val_losses", "mean_fg_dice", "lrs")
         curves = {name: [float(v) for v in self.logger.get_value(name, None)] for name in names}
-        beside = self.folder / f".{CURVES}.part"
-        beside.write_text(json.dumps({"epochs": self.num_epochs, **curves}))
-        os.replace(beside, self.folder / CURVES)
+        write_json({"epochs": self.num_epochs, **curves}, self.folder / CURVES)
 
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint of tensors and plain values that names nnU-Net's own trainer."""
