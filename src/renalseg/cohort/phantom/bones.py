@@ -19,7 +19,7 @@ def paint_back_muscles(canvas: Canvas, contrast: Contrast, lean: float) -> None:
     down, back, left = canvas.place.coordinates(box)
     left = np.abs(left)
     grain = 4 * canvas.texture(box, 6)
-    fatty = np.clip(canvas.texture(box, 10) - 0.4, 0, 2) * 30 * (1.3 - lean)
+    fatty = np.clip(canvas.texture(box, 10) - 0.2, 0, 2) * 40 * (1.3 - lean)
     hu = contrast.hu["muscle"] + grain
     low = step(down, -30, 90)
     girth = 0.8 + 0.35 * lean
@@ -36,7 +36,8 @@ def paint_back_muscles(canvas: Canvas, contrast: Contrast, lean: float) -> None:
     extensor = ellipsoid((back, left), (46, 31), (20 * girth, 31))
     canvas.blend(box, quadratus, hu)
     canvas.blend(box, psoas, hu)
-    canvas.blend(box, extensor - 1.5, contrast.fat)
+    seam = 1.6 * canvas.texture(box, 20)
+    canvas.blend(box, extensor - seam, contrast.fat)
     canvas.blend(box, extensor, hu - fatty)
 
 

@@ -47,11 +47,11 @@ def _paint_small_bowel(canvas: Canvas, trunk: Trunk, contrast: Contrast) -> None
     at = canvas.place.coordinates(box)
     down, back, left = at
     warp = [10 * canvas.texture(box, 35) for _ in range(3)]
-    wave = 2 * np.pi / float(rng.uniform(58, 80))
+    wave = 2 * np.pi / float(rng.uniform(45, 75))
     z, y, x = (wave * (axis + push) for axis, push in zip(at, warp, strict=True))
     # A gyroid winds as bowel does: one thick tube, cut across again and again.
     wind = np.sin(z) * np.cos(y) + np.sin(y) * np.cos(x) + np.sin(x) * np.cos(z)
-    shape = (float(rng.uniform(0.05, 0.6)) - wind) * np.float32(0.62 / wave)
+    shape = (float(rng.uniform(-0.05, 0.4)) - wind) * np.float32(0.62 / wave)
     bounds = np.maximum(trunk.below(box, 7), top - down + 0.25 * np.abs(left))
     behind = back - (p.middle + 0.42 * p.half_depth) + 12 * step(np.abs(left), 30, 60)
     shape = np.maximum(shape, np.maximum(bounds, behind))

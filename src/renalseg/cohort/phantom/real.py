@@ -16,8 +16,8 @@ from renalseg.cohort.phantom.urinary import Kind, Outline
 from renalseg.errors import CohortError
 from renalseg.types import AnyArray
 
-#: Room around an instance, mm.
-_ROOM = 30.0
+#: Room around an instance, mm. That around a kidney holds its fat.
+_ROOM: dict[Kind, float] = {"kidney": 20.0, "tumor": 6.0, "cyst": 6.0}
 
 
 @lru_cache(maxsize=4)
@@ -78,7 +78,9 @@ def real_anatomy(
         origin[2] += 66.0 * np.sign(image_middle - origin[2])
     reach = max(abs(low[2] - origin[2]), abs(high[2] - origin[2]))
     width = max(patient.half_width, reach + patient.wall + 6)
-    patient = replace(patient, half_width=width, half_depth=0.73 * width)
+    patient = replace(
+        patient, half_width=width, half_depth=0.73 * width, visceral=min(patient.visceral, 9.0)
+    )
     grid, shift = _fit(grid, patient, origin, low, high)
     place = place_at(stream(config.seed, index, "place"), grid, origin - shift)
     outlines = []
@@ -115,8 +117,9 @@ def _outline(
     kind: Kind, crops: list[Crop], spacing: AnyArray, shift: AnyArray, grid: Grid
 ) -> Outline:
     low, high = _corner(crops, spacing, "start"), _corner(crops, spacing, "stop")
-    box = grid.box(low - shift - _ROOM, high - shift + _ROOM)
-    shapes = [_resample(crop, spacing, shift, grid, box) for crop in crops]
+    room_mm = _ROOM[kind]
+    box = grid.box(low - shift - room_mm, high - shift + room_mm)
+    shapes = [_resample(crop, spacing, shift, grid, box, room_mm) for crop in crops]
     # The middle one of three signed distances is that of the majority.
     shape = np.median(shapes, axis=0).astype(np.float32)
     masks = tuple(np.asarray(one < 0) for one in shapes)
@@ -124,11 +127,13 @@ def _outline(
     return Outline(kind, box, shape, shape, radius_mm=radius, annotations=masks)
 
 
-def _resample(crop: Crop, spacing: AnyArray, shift: AnyArray, grid: Grid, box: Box) -> AnyArray:
+def _resample(
+    crop: Crop, spacing: AnyArray, shift: AnyArray, grid: Grid, box: Box, room_mm: float
+) -> AnyArray:
     """Signed distance of a mask on another grid."""
     from scipy import ndimage
 
-    room = np.ceil(_ROOM / spacing).astype(int)
+    room = np.ceil(room_mm / spacing).astype(int)
     inside = np.pad(crop.inside, [(int(r), int(r)) for r in room])
     distance = ndimage.distance_transform_edt(~inside, spacing)
     distance -= ndimage.distance_transform_edt(inside, spacing)

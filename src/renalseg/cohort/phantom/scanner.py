@@ -33,11 +33,11 @@ class Scanner:
     @classmethod
     def draw(cls, rng: np.random.Generator, thick_mm: float) -> "Scanner":
         """Draw a scanner; thin slices are noisier."""
-        noise = float(rng.lognormal(np.log(11), 0.55)) * (3.0 / thick_mm) ** 0.25
+        noise = float(rng.lognormal(np.log(13), 0.5)) * (3.0 / thick_mm) ** 0.25
         padding = int(rng.choice([-1024, -2048, -1000])) if rng.random() < 0.4 else None
         return cls(
             blur_mm=float(rng.uniform(0.3, 1.1)),
-            sharpen=float(rng.uniform(0.3, 1.2)) if rng.random() < 0.2 else 0.0,
+            sharpen=float(rng.uniform(0.2, 0.8)) if rng.random() < 0.2 else 0.0,
             noise_hu=min(noise, 45.0),
             grain_mm=float(rng.uniform(0.5, 1.3)),
             shading_hu=float(rng.uniform(0, 5)),
@@ -60,7 +60,7 @@ def scan(canvas: Canvas, scanner: Scanner) -> AnyArray:
     shading = canvas.field(120)
     image = np.empty(grid.shape, np.int16)
     outside = _outside(grid.shape[1:]) if scanner.padding is not None else None
-    grain = _grain(rng, scanner.grain_mm / pixel)
+    grain = _Grain(rng, scanner.grain_mm / pixel)
     # Neighboring slices overlap: each takes a little of the next, and the same noise.
     share = min(0.16, 0.4 / thick)
     before: AnyArray | None = None
@@ -102,7 +102,9 @@ def _outside(shape: tuple[int, ...]) -> AnyArray:
 
 
 @dataclass(frozen=True)
-class _grain:  # noqa: N801
+class _Grain:
+    """Correlated noise of standard deviation 1."""
+
     rng: np.random.Generator
     sigma: float
 
