@@ -3,6 +3,8 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +67,9 @@ def prepare(
         for done, case in enumerate(training_set.cases):
             if on_progress:
                 on_progress(done, len(training_set.cases))
+            once = replace(case, labels=cache(case.labels))  # for all stages
             for stage in stages:
-                preprocess_case(workspace, training_set, plans, case, stage, variants)
+                preprocess_case(workspace, training_set, plans, once, stage, variants)
     if on_progress:
         on_progress(len(training_set.cases), len(training_set.cases))
     return plans

@@ -122,6 +122,6 @@ def written_beside(path: Path) -> Iterator[Path]:
     try:
         yield folder / path.name
         for written in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
-            os.replace(written, path.parent / written.name)  # noqa: PTH105
+            os.replace(written, path.parent / written.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

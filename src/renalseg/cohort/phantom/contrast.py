@@ -16,7 +16,7 @@ class Phase(StrEnum):
 
 
 #: How often each phase is drawn. KiTS is late arterial; networks should bear the others too.
-_SHARES = {Phase.NONE: 0.3, Phase.ARTERIAL: 0.34, Phase.NEPHROGRAPHIC: 0.25, Phase.EXCRETORY: 0.11}
+_SHARES = {Phase.NONE: 0.2, Phase.ARTERIAL: 0.4, Phase.NEPHROGRAPHIC: 0.3, Phase.EXCRETORY: 0.1}
 
 #: Lowest and highest HU of each tissue: none, arterial, nephrographic, excretory.
 _RANGES: dict[str, tuple[tuple[float, float], ...]] = {
