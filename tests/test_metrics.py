@@ -85,8 +85,16 @@ def test_score_is_the_mean_over_references_with_their_counts():
     ("prediction", "references", "message"),
     [
         (np.zeros((2, 2, 2), np.uint8), [], "no reference"),
-        (np.zeros((2, 2, 2), np.uint8), [np.zeros((2, 2, 3), np.uint8)], r"\(2, 2, 2\) and \(2, 2, 3\)"),
-        (np.full((2, 2, 2), 4, np.uint8), [np.zeros((2, 2, 2), np.uint8)], "expected labels 0-3, got 4-4"),
+        (
+            np.zeros((2, 2, 2), np.uint8),
+            [np.zeros((2, 2, 3), np.uint8)],
+            r"\(2, 2, 2\) and \(2, 2, 3\)",
+        ),
+        (
+            np.full((2, 2, 2), 4, np.uint8),
+            [np.zeros((2, 2, 2), np.uint8)],
+            "expected labels 0-3, got 4-4",
+        ),
         (np.zeros((2, 2), np.uint8), [np.zeros((2, 2), np.uint8)], "expected a 3D label map"),
     ],
 )

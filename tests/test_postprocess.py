@@ -35,7 +35,9 @@ def naive(labels):
     result = labels.copy()
     for component in components(labels >= 2):
         dilated = component.union(*(neighbours(v) for v in component))
-        inside = [v for v in dilated if all(0 <= i < n for i, n in zip(v, labels.shape, strict=True))]
+        inside = [
+            v for v in dilated if all(0 <= i < n for i, n in zip(v, labels.shape, strict=True))
+        ]
         if not any(labels[v] == 1 for v in inside):
             for voxel in component:
                 result[voxel] = 0
@@ -48,7 +50,9 @@ def naive(labels):
                 continue
             ring = set().union(*(neighbours(v) for v in component)) - component
             values = [
-                stands[v] for v in ring if all(0 <= i < n for i, n in zip(v, labels.shape, strict=True))
+                stands[v]
+                for v in ring
+                if all(0 <= i < n for i, n in zip(v, labels.shape, strict=True))
             ]
             counts = np.bincount(values, minlength=4)
             for voxel in component:
@@ -57,7 +61,7 @@ def naive(labels):
 
 
 @settings(max_examples=60, deadline=None)
-@given(hnp.arrays(np.uint8, (5, 6, 5), elements=dict(min_value=0, max_value=3), fill=None))
+@given(hnp.arrays(np.uint8, (5, 6, 5), elements={"min_value": 0, "max_value": 3}, fill=None))
 def test_postprocess_does_what_the_paper_says_on_dense_maps(labels):
     assert np.array_equal(postprocess(labels), naive(labels))
 

@@ -118,7 +118,7 @@ def test_page_is_whole_well_formed_and_refers_to_nothing_outside(tmp_path):
         tmp_path / "report.html",
         tables=fill({}),
         curves=[curve],
-        cases=[view()],
+        cases=[draw(view())],
         title="A <title>",
         summary=[("Cases", "1")],
         notes=["Not a medical device."],

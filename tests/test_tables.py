@@ -43,7 +43,9 @@ def test_every_row_is_a_recipe_or_ensemble_of_paper_yaml():
 
 def test_what_was_not_run_is_marked():
     text = to_markdown(fill({"seed-1": OURS}))
-    assert "| | ours | 0.9000 | 0.6000 | 0.3000 | 0.8000 | 0.5000 | 0.2000 | 0.6000 | 0.5000 |" in text
+    assert (
+        "| | ours | 0.9000 | 0.6000 | 0.3000 | 0.8000 | 0.5000 | 0.2000 | 0.6000 | 0.5000 |" in text
+    )
     assert text.count("not run") == 16 - 2  # all but seed 1, and the best 1-stage model with it
     assert "| baseline ([9]) | paper | 0.9666 |" in text
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from renalseg.cli.reporter import TerminalReporter
+from renalseg.cli.reporter import WORKERS, TerminalReporter
 
 
 def command(
@@ -14,6 +14,7 @@ def command(
     everything: bool = typer.Option(
         False, "--all", help="Train every model of Tables 1-4, not only the four of the ensemble."
     ),
+    workers: int | None = WORKERS,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
 ) -> None:
     """Make a phantom cohort, train the paper's ensemble on it, score it and write a page.
@@ -23,7 +24,7 @@ def command(
     from renalseg.experiment.demo import run_demo
 
     with TerminalReporter() as reporter:
-        outcome = run_demo(output, reporter, everything=everything, device=device)
+        outcome = run_demo(output, reporter, everything=everything, device=device, workers=workers)
         seconds = reporter.elapsed
     typer.echo(f"\nDone in {seconds / 60:.1f} minutes. Mean over held-out phantoms:")
     for hec, scores in outcome.summary().items():

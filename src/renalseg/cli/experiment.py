@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from renalseg.cli.reporter import TerminalReporter
+from renalseg.cli.reporter import WORKERS, TerminalReporter
 
 app = typer.Typer(no_args_is_help=True, help="Train the paper's models and print its tables.")
 
@@ -39,6 +39,7 @@ def run(
     fold: list[int] | None = FOLD,
     everything: bool = ALL,
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would run, and leave."),
+    workers: int | None = WORKERS,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
     as_json: bool = JSON,
 ) -> None:
@@ -64,6 +65,7 @@ def run(
             reporter,
             everything=everything,
             device=device,
+            workers=workers,
         )
         problems = reporter.problems
     typer.echo(outcome.markdown())

@@ -4,8 +4,13 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+WORKERS = typer.Option(
+    None, min=1, help="Processes that share the cores; default: 2 on a CPU, 1 on a GPU."
+)
 
 
 class TerminalReporter:
@@ -65,6 +70,10 @@ class TerminalReporter:
         self.progress.update(self._task, visible=False)
         text = f"{self._title} ({note})" if note else self._title
         self.console.print(f"[green]✓[/green] {text}  [dim]{seconds:.0f} s[/dim]")
+
+    def done(self, title: str) -> None:
+        """Show that a part of the stage has ended."""
+        self.console.print(f"  [green]✓[/green] {title}  [dim]{self.elapsed / 60:.1f} min[/dim]")
 
     def line(self, text: str) -> None:
         """Show a line above the bar."""

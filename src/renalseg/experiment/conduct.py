@@ -12,6 +12,7 @@ from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
 from renalseg.experiment.tasks import is_done, tasks
+from renalseg.experiment.workers import default_workers, worker_pool
 from renalseg.models.checkpoints import LATEST
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.dataset import TrainingSet
@@ -44,19 +45,22 @@ def conduct(
     *,
     everything: bool = False,
     device: str = AUTO,
+    workers: int | None = None,
 ) -> Outcome:
     """Run an experiment on a cohort and write its tables and page."""
     opened = Cohort.open(cohort)
     job = _job(config, opened, output, recipes, folds, reporter, liver, everything, device)
-    run(job, reporter)
-    return conclude(job, opened, reporter)
+    with worker_pool(workers or default_workers(job.device)) as pool:
+        run(job, pool, reporter)
+        return conclude(job, opened, pool, reporter)
 
 
 def report_anew(config: str, cohort: Path, output: Path, reporter: Reporter) -> Outcome:
     """Write tables and page of what is predicted."""
     opened = Cohort.open(cohort)
     job = _job(config, opened, output, None, None, reporter, None, True, AUTO)
-    return conclude(job, opened, reporter)
+    with worker_pool(default_workers("cpu")) as pool:
+        return conclude(job, opened, pool, reporter)
 
 
 def progress_of(

@@ -1,6 +1,9 @@
 """The demo: a phantom cohort through the whole experiment."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from renalseg.cohort import Cohort
@@ -10,6 +13,7 @@ from renalseg.experiment.config import load_experiment
 from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, run
+from renalseg.experiment.workers import default_workers, worker_pool
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.workspace import Workspace
 
@@ -22,6 +26,7 @@ def run_demo(
     *,
     everything: bool = False,
     device: str = AUTO,
+    workers: int | None = None,
     config: str = "demo.yaml",
 ) -> Outcome:
     """Make the cohort, train, predict, score, and write the page; finished work is kept.
@@ -30,7 +35,8 @@ def run_demo(
         folder: Where everything goes.
         reporter: Told of every stage.
         everything: Train every recipe, not only the ensemble's.
-        device: A torch device.
+        device: A torch device, or ``auto``.
+        workers: Processes that share the cores; by default what the device suggests.
         config: The experiment file; it must have a ``phantom`` section.
     """
     experiment = load_experiment(config)
@@ -44,20 +50,36 @@ def run_demo(
         slice_mm=settings.slice_mm,
     )
     livers = replace(kidneys, cases=settings.liver_cases, seed=settings.seed + 1)
-    with stage(reporter, f"make {settings.cases} phantoms with kidneys, tumors and cysts"):
-        write_phantom_cohort(folder / "cohort", kidneys, reporter.update)
-    with stage(reporter, f"make {settings.liver_cases} phantoms with livers and lesions"):
-        write_liver_cohort(folder / "liver", livers, reporter.update)
-    cohort = Cohort.open(folder / "cohort")
-    workspace = Workspace(folder)
-    job = Job(
-        experiment=experiment,
-        recipes=experiment.select(None, everything=everything),
-        folds=experiment.folds,
-        workspace=workspace,
-        training_set=kits_training_set(cohort, experiment.splits, workspace, reporter),
-        pretraining_set=liver_training_set(folder / "liver"),
-        device=resolve_device(device),
-    )
-    run(job, reporter)
-    return conclude(job, cohort, reporter, notes=[NOTE])
+    device = resolve_device(device)
+    with worker_pool(workers or default_workers(device)) as pool:
+        with stage(reporter, f"make {settings.cases} phantoms with kidneys, tumors and cysts"):
+            _write(write_phantom_cohort, folder / "cohort", kidneys, pool, reporter)
+        with stage(reporter, f"make {settings.liver_cases} phantoms with livers and lesions"):
+            _write(write_liver_cohort, folder / "liver", livers, pool, reporter)
+        cohort = Cohort.open(folder / "cohort")
+        workspace = Workspace(folder)
+        job = Job(
+            experiment=experiment,
+            recipes=experiment.select(None, everything=everything),
+            folds=experiment.folds,
+            workspace=workspace,
+            training_set=kits_training_set(cohort, experiment.splits, workspace, reporter),
+            pretraining_set=liver_training_set(folder / "liver"),
+            device=device,
+        )
+        run(job, pool, reporter)
+        return conclude(job, cohort, pool, reporter, notes=[NOTE])
+
+
+def _write(
+    write: Callable[[Path, PhantomConfig], object],
+    folder: Path,
+    config: PhantomConfig,
+    pool: Executor,
+    reporter: Reporter,
+) -> None:
+    """Write a cohort case by case on all workers; a phantom depends on its number alone."""
+    parts = [replace(config, cases=1, first_case=number) for number in config.numbers]
+    write(folder, parts[0])  # lays claim to the folder
+    for done, _ in enumerate(pool.map(partial(write, folder), parts), 1):
+        reporter.update(done, len(parts))

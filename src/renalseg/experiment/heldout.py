@@ -1,6 +1,8 @@
 """Held-out predictions: every case by the models of the fold that has not seen it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import cache
 from pathlib import Path
 
 from renalseg.inference.ensemble import LoadedMember, predict_sets
@@ -24,6 +26,7 @@ def predict_held_out(
     sets: Mapping[str, Sequence[str]],
     final: str,
     folder: Path,
+    pool: Executor,
     *,
     device: str = "cpu",
     on_progress: Callable[[int, int], None] | None = None,
@@ -37,35 +40,70 @@ def predict_held_out(
         sets: For each set of predictions its members' names.
         final: The set that is also kept post-processed (section 3.5).
         folder: Where the sets' folders go; predictions that stand there are kept.
+        pool: Where cases are predicted.
         device: A torch device.
         on_progress: Called with finished and all cases.
     """
     images = {case.case_id: case.image for case in training_set.cases}
     splits = training_set.folds()
     held_out = [(fold, name) for fold in folds for name in splits[fold]["val"]]
-    loaded: dict[tuple[str, int], LoadedMember] = {}
-    for done, (fold, case_id) in enumerate(held_out):
-        if on_progress:
-            on_progress(done, len(held_out))
+    futures = []
+    for fold, case_id in held_out:
         missing = {
-            name: names for name, names in sets.items() if not _stands(folder, name, case_id, final)
+            name: tuple(names)
+            for name, names in sets.items()
+            if not _stands(folder, name, case_id, final)
         }
-        if not missing:
-            continue
-        for name in {name for names in missing.values() for name in names}:
-            if (name, fold) not in loaded:
-                loaded[name, fold] = LoadedMember.load(name, members[name], [fold], device)
-        scan = Scan(read_image(images[case_id]))
-        models = {name: model for (name, number), model in loaded.items() if number == fold}
-        for name, labels in predict_sets(models, missing, scan).items():
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            if name == final:  # the cleaned map first: the plain one says that both stand
-                cleaned = prediction_path(folder, name + POSTPROCESSED, case_id)
-                cleaned.parent.mkdir(parents=True, exist_ok=True)
-                scan.volume.like(postprocess(labels)).save(cleaned)
-            scan.volume.like(labels).save(prediction_path(folder, name, case_id))
-    if on_progress:
-        on_progress(len(held_out), len(held_out))
+        if missing:
+            models = {
+                name: tuple(members[name])
+                for name in {n for names in missing.values() for n in names}
+            }
+            futures.append(
+                pool.submit(
+                    _predict_case,
+                    images[case_id],
+                    models,
+                    missing,
+                    final,
+                    folder,
+                    case_id,
+                    fold,
+                    device,
+                )
+            )
+    for done, future in enumerate(futures, 1):
+        future.result()
+        if on_progress:
+            on_progress(done, len(futures))
+
+
+def _predict_case(
+    image: Path,
+    models: Mapping[str, tuple[Path, ...]],
+    sets: Mapping[str, tuple[str, ...]],
+    final: str,
+    folder: Path,
+    case_id: str,
+    fold: int,
+    device: str,
+) -> None:
+    """Predict one case; runs in a worker."""
+    members = {name: _member(name, stages, fold, device) for name, stages in models.items()}
+    scan = Scan(read_image(image))
+    for name, labels in predict_sets(members, sets, scan).items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        if name == final:
+            cleaned = prediction_path(folder, name + POSTPROCESSED, case_id)
+            cleaned.parent.mkdir(parents=True, exist_ok=True)
+            scan.volume.like(postprocess(labels)).save(cleaned)
+        scan.volume.like(labels).save(prediction_path(folder, name, case_id))
+
+
+@cache
+def _member(name: str, stages: tuple[Path, ...], fold: int, device: str) -> LoadedMember:
+    """A model of one fold; a worker loads it once."""
+    return LoadedMember.load(name, stages, [fold], device)
 
 
 def _stands(folder: Path, name: str, case_id: str, final: str) -> bool:

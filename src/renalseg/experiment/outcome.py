@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from renalseg.cohort import Cohort
 from renalseg.experiment.heldout import POSTPROCESSED, prediction_path
@@ -17,9 +16,10 @@ from renalseg.files import write_text
 from renalseg.labels import HECS
 from renalseg.metrics import CaseScore, mean_score, write_scores
 from renalseg.metrics.scores_file import SAMPLES_FILE
-from renalseg.report import CaseView, Curve, write_report
+from renalseg.report import CaseView, Curve, DrawnCase, draw, write_report
+from renalseg.training.curves import CURVES
+from renalseg.training.dataset import TrainingCase
 from renalseg.training.run import stages
-from renalseg.training.trainer import CURVES
 from renalseg.volume import read_image, read_labels
 
 
@@ -54,7 +54,9 @@ class Outcome:
         return {hec.title: (values[i], values[i + 3]) for i, hec in enumerate(HECS)}
 
 
-def conclude(job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] = ()) -> Outcome:
+def conclude(
+    job: Job, cohort: Cohort, pool: Executor, reporter: Reporter, notes: Sequence[str] = ()
+) -> Outcome:
     """Score what was held out, fill the tables, and write the page."""
     root = job.workspace.root
     names = list(job.sets())
@@ -62,7 +64,7 @@ def conclude(job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] 
         names.append(job.experiment.final + POSTPROCESSED)
     held_out = sorted(name for fold in job.folds for name in job.training_set.folds()[fold]["val"])
     with stage(reporter, f"score {len(names)} models on {len(held_out)} held-out cases"):
-        scores = _score(job, cohort, names, held_out, reporter)
+        scores = _score(job, cohort, names, held_out, pool, reporter)
     results = {name: Scores.of(mean_score(scores[name].values())) for name in names if scores[name]}
     filled = fill(results)
     tables = root / "tables.md"
@@ -75,7 +77,7 @@ def conclude(job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] 
             report,
             tables=filled,
             curves=list(_curves(job)),
-            cases=_views(job, scores.get(best, {}) if best else {}, held_out, reporter),
+            cases=_draw(job, scores.get(best, {}) if best else {}, held_out, pool, reporter),
             title=f"renalseg: experiment {job.experiment.name}",
             summary=[
                 (
@@ -94,12 +96,17 @@ def conclude(job: Job, cohort: Cohort, reporter: Reporter, notes: Sequence[str] 
 
 
 def _score(
-    job: Job, cohort: Cohort, names: Sequence[str], held_out: Sequence[str], reporter: Reporter
+    job: Job,
+    cohort: Cohort,
+    names: Sequence[str],
+    held_out: Sequence[str],
+    pool: Executor,
+    reporter: Reporter,
 ) -> dict[str, dict[str, CaseScore]]:
     folder = predictions_folder(job.workspace)
     cases = [case for case in cohort.cases if case.case_id in held_out]
     scores: dict[str, dict[str, CaseScore]] = {name: {} for name in names}
-    for done, (case_id, found) in enumerate(score_sets(folder, names, cases)):
+    for done, (case_id, found) in enumerate(score_sets(folder, names, cases, pool)):
         reporter.update(done + 1, len(held_out))
         for name, score in found.items():
             scores[name][case_id] = score
@@ -109,28 +116,42 @@ def _score(
     return scores
 
 
-def _views(
-    job: Job, scores: Mapping[str, CaseScore], held_out: Sequence[str], reporter: Reporter
-) -> Iterator[CaseView]:
-    """What the page shows of each case; one case in memory at a time."""
+def _draw(
+    job: Job,
+    scores: Mapping[str, CaseScore],
+    held_out: Sequence[str],
+    pool: Executor,
+    reporter: Reporter,
+) -> Iterator[DrawnCase]:
+    """Draw every held-out case that has a prediction."""
     folder, final = predictions_folder(job.workspace), job.experiment.final
     cases = {case.case_id: case for case in job.training_set.cases}
-    for done, case_id in enumerate(held_out):
-        reporter.update(done, len(held_out))
+    futures = []
+    for case_id in held_out:
         before = prediction_path(folder, final, case_id)
         after = prediction_path(folder, final + POSTPROCESSED, case_id)
-        if not (before.is_file() and after.is_file()):
-            continue
-        image = read_image(cases[case_id].image)
-        yield CaseView(
-            case_id=case_id,
-            image=image.array.astype(np.float32),
-            reference=cases[case_id].labels("majority").array,
+        if before.is_file() and after.is_file():
+            arguments = (cases[case_id], before, after, scores.get(case_id))
+            futures.append(pool.submit(_draw_case, *arguments))
+    for done, future in enumerate(futures, 1):
+        yield future.result()
+        reporter.update(done, len(futures))
+
+
+def _draw_case(case: TrainingCase, before: Path, after: Path, score: CaseScore | None) -> DrawnCase:
+    """Draw one case; runs in a worker."""
+    image = read_image(case.image)
+    return draw(
+        CaseView(
+            case_id=case.case_id,
+            image=image.array,
+            reference=case.labels("majority").array,
             before=read_labels(before).array,
             after=read_labels(after).array,
             spacing_mm=image.spacing_mm,
-            scores=scores.get(case_id),
+            scores=score,
         )
+    )
 
 
 def _curves(job: Job) -> Iterator[Curve]:

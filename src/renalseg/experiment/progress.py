@@ -17,6 +17,9 @@ class Reporter(Protocol):
     def finish(self, note: str = "") -> None:
         """The stage has ended."""
 
+    def done(self, title: str) -> None:
+        """A part of the stage has ended."""
+
     def problem(self, line: str) -> None:
         """Something was left out; the job goes on."""
 
@@ -31,6 +34,9 @@ class Silent:
         """Say nothing."""
 
     def finish(self, note: str = "") -> None:
+        """Say nothing."""
+
+    def done(self, title: str) -> None:
         """Say nothing."""
 
     def problem(self, line: str) -> None:

@@ -1,24 +1,31 @@
 """Recipes times folds: prepare, pretrain, train, predict what was held out. It resumes."""
 
-import json
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from renalseg.errors import ExperimentError
 from renalseg.experiment.config import Experiment
 from renalseg.experiment.heldout import predict_held_out
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.settle import settle
+from renalseg.experiment.steps import run_steps
 from renalseg.experiment.tasks import Task, is_done, tasks
-from renalseg.models.checkpoints import FINAL
+from renalseg.experiment.trainings import (
+    PRETRAIN,
+    finished_epochs,
+    pretraining_task,
+    training_steps,
+)
 from renalseg.models.ensemble import Ensemble, write_ensemble
-from renalseg.models.plans import FULLRES, LOWRES, PLANS_NAME
-from renalseg.training.cascade import predict_next_stage
+from renalseg.models.plans import FULLRES
 from renalseg.training.dataset import TrainingSet
-from renalseg.training.preprocess import prepare
-from renalseg.training.recipe import Recipe
-from renalseg.training.run import stages, train_fold
+from renalseg.training.preprocess import prepare, preprocess_case
+from renalseg.training.recipe import Annotations, Recipe
+from renalseg.training.run import stages
 from renalseg.training.workspace import Workspace
 
 
@@ -75,30 +82,25 @@ class Job:
         return sets
 
 
-def run(job: Job, reporter: Reporter) -> None:
+def run(job: Job, pool: Executor, reporter: Reporter) -> None:
     """Run an experiment to its held-out predictions and its ensemble folder.
 
     Raises:
         ExperimentError: If the workspace holds another experiment, or data are missing.
     """
     settle(job.workspace, job.experiment, job.training_set)
-    _prepare(job, reporter)
-    start = _pretrain(job, reporter)
-    for task in tasks(job.experiment, job.recipes, job.folds):
-        _train(job, task, start, reporter)
-        if task.stage == LOWRES:
-            predict_next_stage(
-                job.workspace, job.dataset, task.recipe, task.fold, device=job.device
-            )
-    members = {recipe.name: job.models(recipe) for recipe in job.trained}
+    wanted = tasks(job.experiment, job.recipes, job.folds)
+    _preprocess(job, pool, reporter)
+    _train(job, wanted, pool, reporter)
     with stage(reporter, "predict held-out cases"):
         predict_held_out(
             job.training_set,
             job.folds,
-            members,
+            {recipe.name: job.models(recipe) for recipe in job.trained},
             job.sets(),
             job.experiment.final,
             predictions_folder(job.workspace),
+            pool,
             device=job.device,
             on_progress=reporter.update,
         )
@@ -125,67 +127,63 @@ def keep_ensemble(job: Job) -> Ensemble:
     return write_ensemble(folder, members, job.folds)
 
 
-def _prepare(job: Job, reporter: Reporter) -> None:
-    variants = list(dict.fromkeys(recipe.annotations for recipe in job.recipes))
-    configurations = sorted({name for recipe in job.recipes for name in stages(recipe)})
+def _preprocess(job: Job, pool: Executor, reporter: Reporter) -> None:
+    """Preprocess the cohort, and liver and lesions where a recipe starts from them."""
+    variants = tuple(dict.fromkeys(recipe.annotations for recipe in job.recipes))
+    configurations = tuple(sorted({name for recipe in job.recipes for name in stages(recipe)}))
     with stage(reporter, "preprocess the cohort"):
-        prepare(
-            job.workspace,
-            job.training_set,
-            job.experiment.fixed_plan,
-            variants,
-            configurations,
-            reporter.update,
-        )
-
-
-def _pretrain(job: Job, reporter: Reporter) -> Path | None:
-    """Train the network that others start from; returns its checkpoint."""
-    if not any(recipe.pretrained for recipe in job.recipes):
-        return None
-    data = job.pretraining_set
-    if data is None:
-        names = ", ".join(recipe.name for recipe in job.recipes if recipe.pretrained)
-        raise ExperimentError(
-            f"{names}: needs liver data to pretrain on; give the folder of LiTS's training data"
-        )
-    recipe = job.experiment.pretraining_recipe
-    task = Task(recipe, FULLRES, 0)
-    folder = job.workspace.model(recipe.name, data.name, FULLRES)
-    if not is_done(job.workspace, data.name, task):
-        with stage(reporter, "preprocess liver and lesions"):
-            plans = json.loads(
-                (job.workspace.preprocessed / job.dataset / f"{PLANS_NAME}.json").read_text()
-            )
-            prepare(job.workspace, data, plans, ["majority"], [FULLRES], reporter.update)
-        with stage(reporter, "pretrain on liver and lesions"):
-            train_fold(
-                job.workspace,
-                data.name,
-                recipe,
-                FULLRES,
-                0,
-                device=job.device,
-                on_progress=reporter.update,
-            )
-    return folder / "fold_0" / FINAL
-
-
-def _train(job: Job, task: Task, start: Path | None, reporter: Reporter) -> None:
-    if is_done(job.workspace, job.dataset, task):
+        plans = prepare(job.workspace, job.training_set, job.experiment.fixed_plan)
+        _preprocess_cases(job, job.training_set, plans, configurations, variants, pool, reporter)
+    pretrained = [recipe.name for recipe in job.recipes if recipe.pretrained]
+    if not pretrained:
         return
-    first = task.stage == stages(task.recipe)[0]
-    with stage(reporter, f"train {task.title}"):
-        train_fold(
-            job.workspace,
-            job.dataset,
-            task.recipe,
-            task.stage,
-            task.fold,
-            start=start if task.recipe.pretrained and first else None,
-            device=job.device,
-            on_progress=reporter.update,
+    liver = job.pretraining_set
+    if liver is None:
+        raise ExperimentError(
+            f"{', '.join(pretrained)}: needs liver data to pretrain on; give the folder of LiTS's "
+            "training data"
         )
+    with stage(reporter, "preprocess liver and lesions"):
+        plans = prepare(job.workspace, liver, plans)
+        _preprocess_cases(job, liver, plans, (FULLRES,), ("majority",), pool, reporter)
+
+
+def _preprocess_cases(
+    job: Job,
+    training_set: TrainingSet,
+    plans: dict[str, Any],
+    configurations: tuple[str, ...],
+    variants: tuple[Annotations, ...],
+    pool: Executor,
+    reporter: Reporter,
+) -> None:
+    one = partial(
+        preprocess_case,
+        job.workspace,
+        training_set,
+        plans,
+        configurations=configurations,
+        variants=variants,
+    )
+    for done, _ in enumerate(pool.map(one, training_set.cases), 1):
+        reporter.update(done, len(training_set.cases))
+
+
+def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> None:
+    liver = job.pretraining_set.name if job.pretraining_set else None
+    steps = training_steps(job.workspace, job.dataset, liver, job.experiment, wanted, job.device)
+    trainings = [(job.dataset, task) for task in wanted]
+    if liver and any(step.title == PRETRAIN for step in steps):
+        trainings.append((liver, pretraining_task(job.experiment)))
+    total = sum(task.recipe.schedule.epochs for _, task in trainings)
+
+    def show() -> None:
+        epochs = (finished_epochs(job.workspace, data, task) for data, task in trainings)
+        reporter.update(sum(epochs), total)
+
+    networks = sum(not step.title.startswith("predict") for step in steps)
+    with stage(reporter, f"train {networks} networks, {len(trainings) - networks} stood already"):
+        run_steps(steps, pool, reporter.done, show)
 
 
 def chosen_folds(experiment: Experiment, folds: Sequence[int] | None) -> tuple[int, ...]:

@@ -1,11 +1,9 @@
 """A cohort's references and a folder of predictions, joined case by case."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -90,20 +88,20 @@ class _InMemory:
 
 
 def score_sets(
-    folder: Path, names: Sequence[str], cases: Sequence[Case]
+    folder: Path, names: Sequence[str], cases: Sequence[Case], pool: Executor
 ) -> Iterator[tuple[str, dict[str, CaseScore]]]:
-    """Score several models' predictions of each case, on all cores; known scores are kept.
+    """Score several models' predictions of each case; known scores are kept.
 
     Args:
         folder: Holds a folder of predictions per model.
         names: The models.
         cases: The cases.
+        pool: Where they are scored.
 
     Yields:
         A case's name and its scores by model; a model without a prediction is left out.
     """
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        yield from pool.map(_score_case, [(folder, tuple(names), case) for case in cases])
+    yield from pool.map(_score_case, [(folder, tuple(names), case) for case in cases])
 
 
 def _score_case(task: tuple[Path, tuple[str, ...], Case]) -> tuple[str, dict[str, CaseScore]]:

@@ -1,6 +1,6 @@
 """The page that shows what an experiment found."""
 
 from renalseg.report.page import Curve, write_report
-from renalseg.report.views import CaseView
+from renalseg.report.views import CaseView, DrawnCase, draw
 
-__all__ = ["CaseView", "Curve", "write_report"]
+__all__ = ["CaseView", "Curve", "DrawnCase", "draw", "write_report"]

@@ -8,7 +8,7 @@ from renalseg.experiment.tables import COLUMNS, NOT_RUN, Table
 from renalseg.files import write_text
 from renalseg.labels import COLORS
 from renalseg.report.curves import Curve, draw_curve
-from renalseg.report.views import CaseView, draw
+from renalseg.report.views import DrawnCase
 
 __all__ = ["Curve", "write_report"]
 
@@ -18,7 +18,7 @@ def write_report(
     *,
     tables: Sequence[Table],
     curves: Sequence[Curve],
-    cases: Iterable[CaseView],
+    cases: Iterable[DrawnCase],
     title: str,
     summary: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
@@ -29,7 +29,7 @@ def write_report(
         path: The HTML file.
         tables: The paper's tables, filled.
         curves: What the trainings logged.
-        cases: Held-out cases; taken one at a time, so that a generator keeps memory low.
+        cases: Held-out cases, drawn.
         title: Heading.
         summary: Names and values that stand at the top.
         notes: Sentences that stand below the heading.
@@ -51,7 +51,7 @@ def write_report(
         columns=COLUMNS,
         not_run=NOT_RUN,
         curves=[draw_curve(curve) for curve in curves],
-        cases=[draw(view) for view in cases],
+        cases=list(cases),
         colors={label.title: color for label, color in COLORS.items()},
         version=__version__,
     )

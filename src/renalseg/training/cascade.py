@@ -19,7 +19,7 @@ def next_stage_folder(workspace: Workspace, dataset: str, recipe: Recipe) -> Pat
 
 
 def predict_next_stage(
-    workspace: Workspace, dataset: str, recipe: Recipe, fold: int, *, device: str = "cpu"
+    workspace: Workspace, dataset: str, recipe: Recipe, fold: int, device: str = "cpu"
 ) -> None:
     """Predict a fold's held-out cases with the first stage, for the second stage to train on.
 

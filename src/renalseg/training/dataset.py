@@ -89,12 +89,20 @@ def crossval_splits(names: Sequence[str], parts: int) -> list[dict[str, list[str
     return [{part: [str(name) for name in split[part]] for part in split} for split in splits]
 
 
-def write_raw(training_set: TrainingSet, folder: Path) -> None:
+def write_raw(training_set: TrainingSet, root: Path) -> Path:
     """Write ``imagesTr``, ``labelsTr`` and ``dataset.json``; what stands there is kept.
+
+    Args:
+        training_set: The cases.
+        root: nnU-Net's folder of raw data sets.
+
+    Returns:
+        The data set's folder.
 
     Raises:
         RenalsegError: If an image or its annotations cannot be read.
     """
+    folder = root / training_set.name
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for case in training_set.cases:
@@ -103,6 +111,7 @@ def write_raw(training_set: TrainingSet, folder: Path) -> None:
         if not label.exists():
             case.labels("majority").save(label)
     write_json(training_set.dataset_json(), folder / "dataset.json")
+    return folder
 
 
 def link_image(source: Path, target: Path) -> None:

@@ -1,8 +1,10 @@
 """Planning and preprocessing by nnU-Net v2; one preprocessed image serves every label variant."""
 
+import io
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,48 +32,28 @@ from renalseg.training.variants import label_path, locations_path
 from renalseg.training.workspace import Workspace
 from renalseg.types import AnyArray
 
-Progress = Callable[[int, int], None]
-
 
 def prepare(
-    workspace: Workspace,
-    training_set: TrainingSet,
-    plan: Plan | Mapping[str, Any] | None,
-    variants: Sequence[Annotations],
-    configurations: Sequence[str],
-    on_progress: Progress | None = None,
+    workspace: Workspace, training_set: TrainingSet, plan: Plan | Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Make a raw data set, plans, splits and preprocessed cases; what is there already is kept.
+    """Write raw data set, plans and splits; what is there already is kept.
 
     Args:
         workspace: Where everything is written.
         training_set: The cases.
         plan: A fixed plan, or another data set's plans to take over (for pretraining), or None
             for nnU-Net's own from the cohort's fingerprint.
-        variants: The choices of annotations to preprocess labels for.
-        configurations: nnU-Net configurations to preprocess for.
-        on_progress: Called with the number of finished cases and of all cases.
 
     Returns:
         The plans.
     """
-    raw = workspace.raw / training_set.name
     target = workspace.preprocessed / training_set.name
     target.mkdir(parents=True, exist_ok=True)
-    write_raw(training_set, raw)
-    with workspace.environment():
+    raw = write_raw(training_set, workspace.raw)
+    with workspace.environment(), redirect_stdout(io.StringIO()):
         plans = make_plans(raw, target, plan)
-        write_json(training_set.dataset_json(), target / "dataset.json")
-        write_json(training_set.folds(), target / "splits_final.json")
-        stages = sorted({FULLRES if name == CASCADE else name for name in configurations})
-        for done, case in enumerate(training_set.cases):
-            if on_progress:
-                on_progress(done, len(training_set.cases))
-            once = replace(case, labels=cache(case.labels))  # for all stages
-            for stage in stages:
-                preprocess_case(workspace, training_set, plans, once, stage, variants)
-    if on_progress:
-        on_progress(len(training_set.cases), len(training_set.cases))
+    write_json(training_set.dataset_json(), target / "dataset.json")
+    write_json(training_set.folds(), target / "splits_final.json")
     return plans
 
 
@@ -116,10 +98,34 @@ def preprocess_case(
     training_set: TrainingSet,
     plans: dict[str, Any],
     case: TrainingCase,
+    configurations: Sequence[str],
+    variants: Sequence[Annotations],
+) -> None:
+    """Preprocess one case; what stands is kept.
+
+    Args:
+        workspace: Where the case goes.
+        training_set: What the case belongs to.
+        plans: nnU-Net's plans.
+        case: The case.
+        configurations: nnU-Net configurations; a cascade's second stage shares the full
+            resolution's files.
+        variants: The choices of annotations to preprocess labels for.
+    """
+    once = replace(case, labels=cache(case.labels))
+    for name in sorted({FULLRES if name == CASCADE else name for name in configurations}):
+        _preprocess(workspace, training_set, plans, once, name, variants)
+
+
+def _preprocess(
+    workspace: Workspace,
+    training_set: TrainingSet,
+    plans: dict[str, Any],
+    case: TrainingCase,
     configuration: str,
     variants: Sequence[Annotations],
 ) -> None:
-    """Preprocess one case for one configuration: the image once, the labels once per variant."""
+    """Preprocess a case for one configuration: the image once, the labels once per variant."""
     from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 

@@ -12,11 +12,10 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from renalseg.files import write_json
 from renalseg.models.checkpoints import LATEST, load_checkpoint, save_checkpoint
+from renalseg.training.curves import CURVES, LOGGED
 from renalseg.training.potts import potts_loss
 from renalseg.training.recipe import Recipe
 from renalseg.training.variants import VariantDataset
-
-CURVES = "curves.json"
 
 
 class RenalTrainer(nnUNetTrainer):
@@ -152,8 +151,7 @@ class RenalTrainer(nnUNetTrainer):
             self.on_progress(self.current_epoch, self.num_epochs)
 
     def _write_curves(self) -> None:
-        names = ("train_losses", "val_losses", "mean_fg_dice", "lrs")
-        curves = {name: [float(v) for v in self.logger.get_value(name, None)] for name in names}
+        curves = {name: [float(v) for v in self.logger.get_value(name, None)] for name in LOGGED}
         write_json({"epochs": self.num_epochs, **curves}, self.folder / CURVES)
 
     def save_checkpoint(self, filename: str) -> None:
