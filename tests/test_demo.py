@@ -25,14 +25,14 @@ class Recorder(Silent):
     def __init__(self):
         self.stages = []
 
-    def start(self, title):
+    def done(self, title):
         self.stages.append(title)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    outcome = run_demo(folder, Silent(), device="cpu", config=str(TINY))
+    outcome = run_demo(folder, Silent(), device="cpu", workers=1, config=str(TINY))
     return folder, outcome
 
 
@@ -45,6 +45,7 @@ def test_demo_writes_page_tables_and_ensemble(demo):
     assert Ensemble.open(outcome.ensemble).manifest.postprocess
     assert {"image-loss", "cascade", "ensemble", "ensemble-postprocessed"} == set(outcome.results)
     assert not list(folder.rglob("*.part*"))
+    assert not list(folder.rglob("part-*"))
 
 
 def test_every_held_out_case_is_predicted_on_its_own_grid(demo):
@@ -75,7 +76,7 @@ def test_second_run_trains_nothing(demo):
         if "ensemble" not in str(p)
     }
     recorder = Recorder()
-    run_demo(folder, recorder, device="cpu", config=str(TINY))
+    run_demo(folder, recorder, device="cpu", workers=1, config=str(TINY))
     assert not [title for title in recorder.stages if title.startswith(("train ", "pretrain"))]
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
@@ -83,7 +84,7 @@ def test_second_run_trains_nothing(demo):
 def test_all_trains_what_is_missing_only(demo):
     folder, _ = demo
     recorder = Recorder()
-    outcome = run_demo(folder, recorder, everything=True, device="cpu", config=str(TINY))
+    outcome = run_demo(folder, recorder, everything=True, device="cpu", workers=1, config=str(TINY))
     trained = [title for title in recorder.stages if title.startswith("train ")]
     assert trained == [f"train baseline 3d_fullres fold {fold}" for fold in (0, 1)]
     assert "baseline" in outcome.results
@@ -102,7 +103,7 @@ def test_pretrained_network_starts_from_the_pretraining(demo):
     def distance(a, b):
         return float((a["network_weights"][name] - b["network_weights"][name]).norm())
 
-    assert distance(start, first) < 0.5 * distance(start, other)
+    assert distance(start, first) < 0.7 * distance(start, other)
 
 
 def test_folder_of_another_experiment_is_refused(demo, tmp_path):
@@ -110,7 +111,7 @@ def test_folder_of_another_experiment_is_refused(demo, tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(TINY.read_text().replace("epochs: 2", "epochs: 3"))
     with pytest.raises(ExperimentError, match="was begun with"):
-        run_demo(folder, Silent(), device="cpu", config=str(other))
+        run_demo(folder, Silent(), device="cpu", workers=1, config=str(other))
 
 
 @pytest.mark.slow

@@ -36,6 +36,7 @@ class Experiment(BaseModel):
         plan: ``paper``, ``auto`` (nnU-Net's planner), or a plan written out.
         splits: Number of cross-validation folds that the cohort is cut into.
         folds: Those of them that are trained.
+        held_out: How many held-out cases of each fold are predicted and scored; all when absent.
         pretraining: Schedule of the pretraining on liver and lesions.
         recipes: Every model.
         default: Names of the recipes that run when ``--all`` is not asked for; all when absent.
@@ -50,6 +51,7 @@ class Experiment(BaseModel):
     plan: Plan | Literal["paper", "auto"] = "paper"
     splits: int = Field(default=5, ge=2)
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    held_out: int | None = Field(default=None, ge=1)
     pretraining: Schedule = Schedule()
     recipes: tuple[Recipe, ...] = Field(min_length=1)
     default: tuple[str, ...] | None = None

@@ -21,7 +21,7 @@ def prediction_path(folder: Path, name: str, case_id: str) -> Path:
 
 def predict_held_out(
     training_set: TrainingSet,
-    folds: Sequence[int],
+    held_out: Sequence[tuple[int, str]],
     members: Mapping[str, Sequence[Path]],
     sets: Mapping[str, Sequence[str]],
     final: str,
@@ -35,7 +35,7 @@ def predict_held_out(
 
     Args:
         training_set: The cohort.
-        folds: The folds whose held-out cases are predicted.
+        held_out: Folds and names of the cases that they have not seen.
         members: Model folders of each trained recipe, first stage first.
         sets: For each set of predictions its members' names.
         final: The set that is also kept post-processed (section 3.5).
@@ -45,8 +45,6 @@ def predict_held_out(
         on_progress: Called with finished and all cases.
     """
     images = {case.case_id: case.image for case in training_set.cases}
-    splits = training_set.folds()
-    held_out = [(fold, name) for fold in folds for name in splits[fold]["val"]]
     futures = []
     for fold, case_id in held_out:
         missing = {

@@ -62,7 +62,7 @@ def conclude(
     names = list(job.sets())
     if job.experiment.final in names:
         names.append(job.experiment.final + POSTPROCESSED)
-    held_out = sorted(name for fold in job.folds for name in job.training_set.folds()[fold]["val"])
+    held_out = sorted(name for _, name in job.held_out)
     with stage(reporter, f"score {len(names)} models on {len(held_out)} held-out cases"):
         scores = _score(job, cohort, names, held_out, pool, reporter)
     results = {name: Scores.of(mean_score(scores[name].values())) for name in names if scores[name]}

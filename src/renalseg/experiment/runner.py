@@ -68,6 +68,16 @@ class Job:
             )
         )
 
+    @property
+    def held_out(self) -> list[tuple[int, str]]:
+        """The cases that are predicted and scored, each with the fold that has not seen it."""
+        splits = self.training_set.folds()
+        return [
+            (fold, name)
+            for fold in self.folds
+            for name in splits[fold]["val"][: self.experiment.held_out]
+        ]
+
     def models(self, recipe: Recipe) -> list[Path]:
         """The model folders of a recipe, first stage first."""
         return [self.workspace.model(recipe.name, self.dataset, name) for name in stages(recipe)]
@@ -95,7 +105,7 @@ def run(job: Job, pool: Executor, reporter: Reporter) -> None:
     with stage(reporter, "predict held-out cases"):
         predict_held_out(
             job.training_set,
-            job.folds,
+            job.held_out,
             {recipe.name: job.models(recipe) for recipe in job.trained},
             job.sets(),
             job.experiment.final,

@@ -10,9 +10,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
+
+from renalseg.errors import ExperimentError
 
 
 class Serial(Executor):
@@ -39,6 +42,9 @@ def worker_pool(workers: int) -> Iterator[Executor]:
 
     Args:
         workers: Number of processes; each has its share of the cores. One works in this process.
+
+    Raises:
+        ExperimentError: If a worker was killed.
     """
     if workers == 1:
         yield Serial()
@@ -49,9 +55,13 @@ def worker_pool(workers: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(workers, context, _begin, (threads,))
     try:
         yield pool
-    except BaseException:
+    except BaseException as error:
         for child in set(multiprocessing.active_children()) - before:
             child.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise ExperimentError(
+                "a worker was killed, most likely for lack of memory; run again with --workers 1"
+            ) from error
         raise
     finally:
         pool.shutdown(cancel_futures=True)

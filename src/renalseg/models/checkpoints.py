@@ -12,12 +12,23 @@ LATEST = "checkpoint_latest.pth"
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint that ``torch.load(weights_only=True)`` reads; all of it or nothing."""
+    """Write a checkpoint that ``torch.load(weights_only=True)`` reads; all of it or nothing.
+
+    Raises:
+        ModelError: If it cannot be written.
+    """
     import torch
 
     beside = path.with_name(f".{path.name}.part")
-    torch.save(_plain(checkpoint), beside)
-    os.replace(beside, path)
+    try:
+        torch.save(_plain(checkpoint), beside)
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:
+        beside.unlink(missing_ok=True)
+        reason = str(error).strip().splitlines()[0][:120]
+        raise ModelError(
+            f"{path}: cannot be written ({reason}); see to space and rights, and run again"
+        ) from error
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:

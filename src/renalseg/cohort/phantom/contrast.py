@@ -16,7 +16,7 @@ class Phase(StrEnum):
 
 
 #: How often each phase is drawn. KiTS is late arterial; networks should bear the others too.
-_SHARES = {Phase.NONE: 0.2, Phase.ARTERIAL: 0.4, Phase.NEPHROGRAPHIC: 0.3, Phase.EXCRETORY: 0.1}
+_SHARES = {Phase.NONE: 0.15, Phase.ARTERIAL: 0.45, Phase.NEPHROGRAPHIC: 0.3, Phase.EXCRETORY: 0.1}
 
 #: Lowest and highest HU of each tissue: none, arterial, nephrographic, excretory.
 _RANGES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -30,7 +30,7 @@ _RANGES: dict[str, tuple[tuple[float, float], ...]] = {
     "pancreas": ((30, 48), (80, 125), (75, 105), (60, 90)),
     "muscle": ((46, 62), (50, 68), (55, 75), (52, 70)),
     "wall": ((28, 45), (50, 110), (60, 100), (50, 80)),
-    "tumor": ((22, 46), (60, 190), (55, 125), (50, 105)),
+    "tumor": ((22, 46), (45, 105), (45, 95), (40, 75)),
     "lesion": ((10, 45), (10, 60), (20, 70), (20, 65)),
 }
 

@@ -60,7 +60,8 @@ def draw_lesions(rng: np.random.Generator, kidneys: list[Kidney]) -> list[Lesion
 def _draw(rng: np.random.Generator, kind: Kind, kidneys: list[Kidney]) -> Lesion:
     number = int(rng.integers(len(kidneys)))
     kidney = kidneys[number]
-    median, spread, low, high = (17, 0.5, 5, 42) if kind == "tumor" else (11, 0.5, 4.5, 36)
+    # radius in mm; the median radiographic size of KiTS's tumors is about 45 mm
+    median, spread, low, high = (22, 0.5, 6, 48) if kind == "tumor" else (11, 0.5, 4.5, 36)
     radius = float(np.clip(rng.lognormal(np.log(median), spread), low, high))
     along = float(rng.uniform(-0.85, 0.85))
     # Away from the hilum: the outer half, front and back.
