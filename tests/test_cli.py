@@ -32,7 +32,8 @@ def model(tmp_path_factory):
 def test_help_loads_nothing_heavy():
     code = (
         "import sys, renalseg.cli.main;"
-        "print([m for m in ('torch', 'numpy', 'SimpleITK', 'matplotlib', 'nnunetv2') if m in sys.modules])"
+        "heavy = ('torch', 'numpy', 'SimpleITK', 'matplotlib', 'nnunetv2');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"

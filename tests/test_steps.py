@@ -44,7 +44,7 @@ def test_an_error_ends_the_run(workers):
 def test_workers_share_the_cores_and_ignore_ctrl_c():
     with worker_pool(2) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
-        threads = pool.submit(os.environ.get, "OMP_NUM_THREADS").result()
+        threads = pool.submit(os.getenv, "OMP_NUM_THREADS").result()
         assert int(threads) == max(1, os.cpu_count() // 2)
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
@@ -54,13 +54,18 @@ def test_one_worker_is_this_process():
         assert pool.submit(os.getpid).result() == os.getpid()
 
 
-def test_an_error_does_not_wait_for_what_still_runs():
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), worker_pool(2) as pool:
+def interrupt_a_long_job():
+    with worker_pool(2) as pool:
         pool.submit(os.getpid).result()
-        pool.submit(time.sleep, 60)
+        pool.submit(time.sleep, 600)
         raise KeyboardInterrupt
-    assert time.monotonic() - began < 30
+
+
+def test_an_interrupt_does_not_wait_for_what_still_runs():
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_a_long_job()
+    assert time.monotonic() - began < 300
 
 
 def test_killed_worker_is_one_line():
