@@ -118,7 +118,7 @@ def test_folder_of_another_experiment_is_refused(demo, tmp_path):
 def test_killed_training_goes_on_from_its_last_epoch(demo, tmp_path):
     """SIGKILL after the first epoch of a long training; the next run takes up its checkpoint."""
     config = tmp_path / "long.yaml"
-    config.write_text(TINY.read_text().replace("epochs: 2", "epochs: 40"))
+    config.write_text(TINY.read_text().replace("epochs: 2", "epochs: 15"))
     folder = tmp_path / "demo"
     script = (
         "from pathlib import Path; from renalseg.experiment.demo import run_demo;"
@@ -134,9 +134,9 @@ def test_killed_training_goes_on_from_its_last_epoch(demo, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     begun = load_checkpoint(latest)["current_epoch"]
-    assert 1 <= begun < 40
+    assert 1 <= begun < 15
     first = json.loads((latest.parent / "curves.json").read_text())["train_losses"][:begun]
     run_demo(folder, Silent(), device="cpu", config=str(config))
     curves = json.loads((latest.parent / "curves.json").read_text())
     assert curves["train_losses"][:begun] == pytest.approx(first)
-    assert len(curves["train_losses"]) == 40
+    assert len(curves["train_losses"]) == 15
