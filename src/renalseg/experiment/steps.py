@@ -50,7 +50,7 @@ def run_steps(
             waiting.remove(step)
             running[pool.submit(step.function, *step.arguments)] = step.title
         done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for future in done:
+        for future in [future for future in running if future in done]:  # in order, unlike a set
             title = running.pop(future)
             future.result()
             open_titles.remove(title)
