@@ -25,6 +25,7 @@ class PhantomSettings(BaseModel):
     seed: int = 0
     in_plane_mm: tuple[float, float]
     slice_mm: tuple[float, float]
+    tumor_mm: tuple[float, float] = (12.0, 96.0)
 
 
 class Experiment(BaseModel):

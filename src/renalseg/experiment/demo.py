@@ -48,6 +48,7 @@ def run_demo(
         seed=settings.seed,
         in_plane_mm=settings.in_plane_mm,
         slice_mm=settings.slice_mm,
+        tumor_mm=settings.tumor_mm,
     )
     livers = replace(kidneys, cases=settings.liver_cases, seed=settings.seed + 1)
     device = resolve_device(device)

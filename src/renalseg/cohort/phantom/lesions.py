@@ -1,6 +1,7 @@
 """Tumors and cysts of the kidney."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -39,15 +40,17 @@ class Lesion:
         return ellipsoid(at, self.center, self.radii) + np.float32(self.lobed) * bumps
 
 
-def draw_lesions(rng: np.random.Generator, kidneys: list[Kidney]) -> list[Lesion]:
-    """Draw tumors (about 1.1 a case, as in KiTS) and cysts (in every second case)."""
-    tumors = int(rng.choice([0, 1, 2, 3], p=[0.06, 0.8, 0.1, 0.04]))
+def draw_lesions(
+    rng: np.random.Generator, kidneys: list[Kidney], tumor_mm: tuple[float, float]
+) -> list[Lesion]:
+    """Draw tumors (one or more in every case, as in KiTS) and cysts (in every second case)."""
+    tumors = int(rng.choice([1, 2, 3], p=[0.86, 0.1, 0.04]))
     cysts = 0 if rng.random() < 0.5 else int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
     found: list[Lesion] = []
     for number in range(tumors + cysts):
         kind: Kind = "tumor" if number < tumors else "cyst"
         for _ in range(30):
-            lesion = _draw(rng, kind, kidneys)
+            lesion = _draw(rng, kind, kidneys, tumor_mm)
             gaps = [np.linalg.norm(lesion.center - other.center) for other in found]
             reach = [1.05 * (lesion.radii.max() + other.radii.max()) for other in found]
             spine = abs(lesion.center[2]) - lesion.radii.max() < 22
@@ -57,12 +60,15 @@ def draw_lesions(rng: np.random.Generator, kidneys: list[Kidney]) -> list[Lesion
     return found
 
 
-def _draw(rng: np.random.Generator, kind: Kind, kidneys: list[Kidney]) -> Lesion:
+def _draw(
+    rng: np.random.Generator, kind: Kind, kidneys: list[Kidney], tumor_mm: tuple[float, float]
+) -> Lesion:
     number = int(rng.integers(len(kidneys)))
     kidney = kidneys[number]
-    # radius in mm; the median radiographic size of KiTS's tumors is about 45 mm
-    median, spread, low, high = (22, 0.5, 6, 48) if kind == "tumor" else (11, 0.5, 4.5, 36)
-    radius = float(np.clip(rng.lognormal(np.log(median), spread), low, high))
+    if kind == "tumor":  # as wide as KiTS's: the median radiographic size there is about 45 mm
+        radius = _log_normal(rng, 44, tumor_mm) / 2
+    else:
+        radius = _log_normal(rng, 22, (9, 72)) / 2
     along = float(rng.uniform(-0.85, 0.85))
     # Away from the hilum: the outer half, front and back.
     angle = float(rng.uniform(0.42, 1.58)) * np.pi
@@ -76,6 +82,13 @@ def _draw(rng: np.random.Generator, kind: Kind, kidneys: list[Kidney]) -> Lesion
     radii = radius * (rng.uniform(0.85, 1.15, 3) if kind == "tumor" else rng.uniform(0.93, 1.07, 3))
     lobed = (0.1 if kind == "tumor" else 0.025) * radius * float(rng.uniform(0.4, 1.4))
     return Lesion(kind, number, kidney.to_patient(surface + out * outward), radii, lobed)
+
+
+def _log_normal(rng: np.random.Generator, median: float, span: tuple[float, float]) -> float:
+    """Draw from a log-normal distribution cut off at both ends of a span."""
+    spread = NormalDist(float(np.log(median)), 0.5)
+    low, high = (spread.cdf(float(np.log(end))) for end in span)
+    return float(np.clip(np.exp(spread.inv_cdf(float(rng.uniform(low, high)))), *span))
 
 
 def paint_tumor(canvas: Canvas, box: Box, shape: AnyArray, contrast: Contrast) -> None:

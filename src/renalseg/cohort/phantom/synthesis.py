@@ -105,18 +105,18 @@ def make_phantom(config: PhantomConfig, index: int) -> Phantom:
         from renalseg.cohort.phantom.real import real_anatomy
 
         grid, patient, place, outlines = real_anatomy(config, index, grid, patient)
-    return _compose(config.seed, index, patient=patient, place=place, outlines=outlines)
+    return _compose(config, index, patient=patient, place=place, outlines=outlines)
 
 
 def _compose(
-    seed: int,
+    config: PhantomConfig,
     index: int,
     *,
     patient: Patient,
     place: Place,
     outlines: list[Outline] | None,
 ) -> Phantom:
-    grid = place.grid
+    grid, seed = place.grid, config.seed
     hu = np.full(grid.shape, AIR, np.float32)
     contrast = Contrast.draw(stream(seed, index, "contrast"))
 
@@ -132,7 +132,7 @@ def _compose(
     paint_bowel(canvas("bowel"), trunk, contrast)
     urinary = canvas("urinary")
     if outlines is None:
-        outlines = synthetic_outlines(urinary, trunk)
+        outlines = synthetic_outlines(urinary, trunk, config.tumor_mm)
     liver_map = _liver_map(grid, liver_box, liver, lesions)
     paint_urinary(
         urinary,

@@ -48,10 +48,12 @@ class Outline:
     annotations: tuple[MaskArray, ...] | None = None
 
 
-def synthetic_outlines(canvas: Canvas, trunk: Trunk) -> list[Outline]:
+def synthetic_outlines(
+    canvas: Canvas, trunk: Trunk, tumor_mm: tuple[float, float]
+) -> list[Outline]:
     """Draw kidneys and their lesions; lesions too small for the grid are left out."""
     kidneys = draw_kidneys(canvas.rng, trunk.patient)
-    lesions = draw_lesions(canvas.rng, kidneys)
+    lesions = draw_lesions(canvas.rng, kidneys, tumor_mm)
     outlines = []
     for number, kidney in enumerate(kidneys):
         own = [lesion for lesion in lesions if lesion.kidney == number]
