@@ -14,6 +14,9 @@ from renalseg.cohort.phantom import (
     write_phantom_cohort,
 )
 from renalseg.cohort.phantom.grid import Grid, SmoothField
+from renalseg.cohort.phantom.kidneys import draw_kidneys
+from renalseg.cohort.phantom.lesions import draw_lesions
+from renalseg.cohort.phantom.patient import draw_patient_and_grid
 from renalseg.errors import CohortError
 
 SMALL = {"in_plane_mm": (3.5, 4.5), "slice_mm": (4.0, 5.0)}
@@ -181,6 +184,24 @@ def test_real_anatomy_keeps_its_volumes(real_data):
     assert dice(*phantom.instances[0].annotations[:2]) > 0.9
 
 
+@pytest.mark.parametrize("span", [(12, 96), (40, 80), (50, 50)])
+def test_tumors_have_the_size_asked_for(span):
+    rng = np.random.default_rng(5)
+    patient, _ = draw_patient_and_grid(rng, PhantomConfig(**SMALL))
+    lesions = [
+        lesion
+        for _ in range(60)
+        for lesion in draw_lesions(rng, draw_kidneys(rng, patient), span)
+        if lesion.kind == "tumor"
+    ]
+    diameters = np.array([2 * lesion.radii for lesion in lesions])
+    assert len(lesions) > 50
+    assert diameters.min() >= 0.85 * span[0]  # an ellipsoid's axes differ by 15 %
+    assert diameters.max() <= 1.15 * span[1]
+    low, high = np.percentile(diameters, [5, 95])
+    assert high - low > 0.5 * (span[1] - span[0])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -188,6 +209,7 @@ def test_real_anatomy_keeps_its_volumes(real_data):
         {"seed": -1},
         {"in_plane_mm": (2.0, 1.0)},
         {"slice_mm": (0.0, 1.0)},
+        {"tumor_mm": (60.0, 40.0)},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):

@@ -16,7 +16,7 @@ class Phase(StrEnum):
 
 
 #: How often each phase is drawn. KiTS is late arterial; networks should bear the others too.
-_SHARES = {Phase.NONE: 0.08, Phase.ARTERIAL: 0.5, Phase.NEPHROGRAPHIC: 0.36, Phase.EXCRETORY: 0.06}
+_SHARES = {Phase.NONE: 0.07, Phase.ARTERIAL: 0.5, Phase.NEPHROGRAPHIC: 0.4, Phase.EXCRETORY: 0.03}
 
 #: Lowest and highest HU of each tissue: none, arterial, nephrographic, excretory.
 _RANGES: dict[str, tuple[tuple[float, float], ...]] = {
