@@ -16,17 +16,17 @@ class Phase(StrEnum):
 
 
 #: How often each phase is drawn. KiTS is late arterial; networks should bear the others too.
-_SHARES = {Phase.NONE: 0.07, Phase.ARTERIAL: 0.5, Phase.NEPHROGRAPHIC: 0.4, Phase.EXCRETORY: 0.03}
+_SHARES = {Phase.NONE: 0.05, Phase.ARTERIAL: 0.5, Phase.NEPHROGRAPHIC: 0.42, Phase.EXCRETORY: 0.03}
 
 #: Lowest and highest HU of each tissue: none, arterial, nephrographic, excretory.
 _RANGES: dict[str, tuple[tuple[float, float], ...]] = {
-    "cortex": ((25, 38), (130, 215), (140, 205), (95, 150)),
-    "medulla": ((25, 38), (50, 110), (130, 200), (95, 150)),
+    "cortex": ((25, 38), (155, 225), (160, 215), (105, 150)),
+    "medulla": ((25, 38), (50, 110), (145, 210), (95, 150)),
     "urine": ((0, 14), (0, 15), (5, 40), (150, 700)),
     "aorta": ((34, 48), (200, 360), (130, 180), (95, 130)),
     "cava": ((32, 46), (60, 150), (120, 170), (95, 130)),
     "liver": ((38, 66), (58, 90), (85, 125), (75, 105)),
-    "spleen": ((40, 54), (95, 150), (100, 135), (75, 105)),
+    "spleen": ((40, 54), (90, 140), (100, 130), (75, 100)),
     "pancreas": ((30, 48), (80, 125), (75, 105), (60, 90)),
     "muscle": ((46, 62), (50, 68), (55, 75), (52, 70)),
     "wall": ((28, 45), (50, 110), (60, 100), (50, 80)),

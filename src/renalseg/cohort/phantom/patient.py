@@ -60,7 +60,7 @@ def draw_patient(rng: np.random.Generator, field_mm: float) -> Patient:
         half_depth=float(width * rng.uniform(0.66, 0.8)),
         fat=fat,
         wall=float(rng.uniform(11, 19)),
-        visceral=float(np.clip(rng.normal(4 + 0.3 * fat, 3), 1.5, 20)),
+        visceral=float(np.clip(rng.normal(6 + 0.35 * fat, 3.5), 2, 22)),
         vertebra=float(rng.uniform(31, 38)),
         dome=float(rng.uniform(-140, -100)),
         back=float(rng.uniform(60, 72)),
