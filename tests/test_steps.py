@@ -7,7 +7,7 @@ import pytest
 
 from renalseg.errors import ExperimentError
 from renalseg.experiment.steps import Step, run_steps
-from renalseg.experiment.workers import Serial, default_workers, worker_pool
+from renalseg.workers import Serial, default_workers, worker_pool
 
 
 def run(steps, pool):

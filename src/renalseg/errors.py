@@ -23,3 +23,7 @@ class ExperimentError(RenalsegError):
 
 class EvaluationError(RenalsegError):
     """A prediction and its reference cannot be compared."""
+
+
+class WorkerError(RenalsegError):
+    """A worker process was lost."""

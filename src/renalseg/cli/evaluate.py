@@ -1,11 +1,15 @@
-"""``renalseg evaluate``: the challenge's scores of a folder of predictions."""
+"""``renalseg evaluate``: the challenge's scores of folders of predictions."""
 
 from enum import StrEnum
 from pathlib import Path
 
 import typer
 
-from renalseg.cli.console import note, print_json, tracked
+from renalseg.cli.console import bar, note, print_json
+
+
+#: The tables that are printed; the summary that is written holds more.
+SHOWN = ("scores", "lesions", "ranking", "paired_tests")
 
 
 class Protocol(StrEnum):
@@ -16,49 +20,67 @@ class Protocol(StrEnum):
 
 
 def command(
-    predictions: Path = typer.Argument(help="Folder with case_XXXXX.nii.gz."),
+    predictions: list[Path] = typer.Argument(
+        help="Folder with case_XXXXX.nii.gz; several are compared with one another."
+    ),
     cohort: Path = typer.Option(..., "-r", "--references", help="Cohort in KiTS layout."),
     protocol: Protocol = typer.Option(
         Protocol.KITS21, help="kits21: mean over all plausible maps; kits23: the majority vote."
     ),
     output: Path | None = typer.Option(
-        None, "-o", "--output", help="Folder for the CSV file; default: the predictions' folder."
+        None,
+        "-o",
+        "--output",
+        help="Folder for what is written; default: the predictions' folder. "
+        "Needed for several folders of predictions.",
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print the mean scores as JSON."),
+    workers: int | None = typer.Option(
+        None, min=1, help="Processes, with 1.5 GB each; default: one per core."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the statistics as JSON."),
 ) -> None:
-    """Dice and Surface Dice of kidney and masses, masses, and tumors, per case and on average."""
-    from dataclasses import asdict
+    """Dice, Surface Dice and more of kidney and masses, masses, and tumors.
+
+    Writes the challenge's CSV (evaluation_samples.csv for kits21, evaluation.csv for kits23),
+    evaluation_details.csv (distances, volumes, lesions) and a summary with confidence intervals,
+    subgroups, worst cases and, for several models, paired tests and a ranking. An interrupted
+    run goes on where it was.
+    """
+    import os
 
     from renalseg.cohort import Cohort
-    from renalseg.experiment.scoring import FILES, prediction_files, score_folder
-    from renalseg.labels import HECS
-    from renalseg.metrics import mean_score, write_scores
+    from renalseg.evaluation.folder import prediction_files
+    from renalseg.evaluation.run import evaluate
+    from renalseg.workers import worker_pool
 
-    total = len(prediction_files(predictions))
-    scores, failed = {}, 0
-    with tracked(
-        score_folder(predictions, Cohort.open(cohort), protocol.value), total, "Scoring"
-    ) as all_:
-        for scored in all_:
-            if scored.score is None:
-                failed += 1
-                note(f"{scored.case_id}: {scored.problem}")
-            else:
-                scores[scored.case_id] = scored.score
-    if scores:
-        folder = output or predictions
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / FILES[protocol.value]
-        write_scores(scores, path)
-        mean = mean_score(scores.values())
-        if as_json:
-            print_json({"file": str(path), "cases": len(scores), "mean": asdict(mean)})
-        else:
-            for hec in HECS:
-                score = mean.of(hec)
-                typer.echo(
-                    f"{hec.title:<18} Dice {score.dice:.4f}   Surface Dice {score.surface_dice:.4f}"
-                )
-            typer.echo(f"{len(scores)} of {total} cases: {path}")
-    if failed:
+    total = sum(len(prediction_files(folder)) for folder in predictions)
+    references = Cohort.open(cohort)
+    count = min(workers or os.cpu_count() or 1, total)
+    with bar(total, "Scoring") as update, worker_pool(count) as pool:
+        found = evaluate(
+            predictions,
+            references,
+            pool,
+            protocol=protocol.value,
+            output=output,
+            on_progress=update,
+            on_problem=note,
+        )
+    if as_json:
+        print_json(
+            {
+                "files": [str(path) for path in found.files],
+                "failed": found.problems,
+                **found.summary.to_json(),
+            }
+        )
+    else:
+        typer.echo(found.summary.to_markdown(SHOWN))
+        for name, absent in found.absent.items():
+            rest = f"; {absent} of the cohort have no score" if absent else ""
+            typer.echo(f"{name}: {len(found.results[name])} cases scored{rest}")
+        for path in found.files:
+            typer.echo(str(path))
+    if found.problems:
+        note(f"{found.problems} of {found.total} predictions could not be scored")
         raise typer.Exit(1)

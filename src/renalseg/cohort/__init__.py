@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from renalseg.cohort.layout import Layout
     from renalseg.cohort.per_slice import per_slice_map
     from renalseg.cohort.plausible import PlausibleMap, plausible_maps, write_plausible_maps
-    from renalseg.cohort.reference import Reference, references
+    from renalseg.cohort.reference import Protocol, Reference, references
 
 _HOMES = {
     "Case": "case",
@@ -19,6 +19,7 @@ _HOMES = {
     "Cohort": "cohort",
     "Layout": "layout",
     "PlausibleMap": "plausible",
+    "Protocol": "reference",
     "Reference": "reference",
     "aggregate": "aggregation",
     "check_cohort": "check",
@@ -35,6 +36,7 @@ __all__ = [
     "Cohort",
     "Layout",
     "PlausibleMap",
+    "Protocol",
     "Reference",
     "aggregate",
     "check_cohort",

@@ -9,6 +9,7 @@ from renalseg.cohort.annotations import Instance
 from renalseg.cohort.case import Case
 from renalseg.cohort.masks import CaseMasks, Crop
 from renalseg.errors import CohortError
+from renalseg.labels import Label
 from renalseg.types import AnyArray
 from renalseg.volume import Volume, read_labels
 
@@ -47,9 +48,12 @@ def aggregate(case: Case, how: How = "majority") -> Volume:
     if not case.instances:
         return own_segmentation(case)
     masks = CaseMasks(case)
-    return masks.merge(
-        (instance.label, _aggregate_instance(masks, instance, how)) for instance in case.instances
-    )
+    return masks.merge(aggregated(masks, how))
+
+
+def aggregated(masks: CaseMasks, how: How = "majority") -> list[tuple[Label, Crop]]:
+    """Each instance of a case, aggregated over its annotations."""
+    return [(i.label, _aggregate_instance(masks, i, how)) for i in masks.case.instances]
 
 
 def write_aggregate(case: Case, how: How = "majority", folder: Path | None = None) -> Path:

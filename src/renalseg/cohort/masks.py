@@ -15,6 +15,7 @@ from renalseg.errors import CohortError
 from renalseg.labels import MERGE_ORDER, Label
 from renalseg.types import AnyArray, MaskArray
 from renalseg.volume import Volume, read_grid, read_labels
+from renalseg.volume.boxes import Box, BoxedLabels, bounding_box, lies_within, merge_boxes, part_of
 
 #: Which annotation an instance takes: class, instance number, annotation number.
 Pick = tuple[Label, int, int]
@@ -29,26 +30,25 @@ class Crop:
         inside: The mask in the box.
     """
 
-    box: tuple[slice, slice, slice]
+    box: Box
     inside: MaskArray
 
     @classmethod
     def of(cls, mask: AnyArray) -> "Crop":
         """Crop a mask to its bounding box; an empty mask has an empty crop."""
-        box = [slice(0, 0)] * 3
-        view = mask
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            hit = np.flatnonzero(view.any(axis=others))
-            box[axis] = slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 0)
-            cut = [slice(None)] * 3
-            cut[axis] = box[axis]
-            view = view[tuple(cut)]
-        return cls((box[0], box[1], box[2]), view.astype(np.bool_))
+        box = bounding_box(mask)
+        return cls(box, mask[box].astype(np.bool_))
 
-    def paint(self, array: AnyArray, value: int) -> None:
-        """Set the voxels inside the mask."""
-        array[self.box][self.inside] = value
+    def paint(self, array: AnyArray, value: int, origin: Box | None = None) -> None:
+        """Set the voxels inside the mask.
+
+        Args:
+            array: The whole array, or the box ``origin`` of it; this box must lie within.
+            value: Label.
+            origin: Box of the whole that ``array`` is.
+        """
+        box = self.box if origin is None else part_of(self.box, origin)
+        array[box][self.inside] = value
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +103,21 @@ class CaseMasks:
     def merge(self, layers: Iterable[tuple[Label, Crop]]) -> Volume:
         """Paint masks over each other: kidney, then cyst, then tumor."""
         array = np.zeros(self.grid.shape, np.uint8)
-        layers = list(layers)
-        for label in MERGE_ORDER:
-            for other, crop in layers:
-                if other is label:
-                    crop.paint(array, label)
+        for label, crop in _in_merge_order(layers):
+            crop.paint(array, label)
         return self.grid.like(array)
+
+    def merge_boxed(self, layers: Iterable[tuple[Label, Crop]]) -> BoxedLabels:
+        """The same in boxes around the masks, without making the whole map."""
+        layers = _in_merge_order(layers)
+        pieces = []
+        for box in merge_boxes(crop.box for _, crop in layers):
+            piece = np.zeros([side.stop - side.start for side in box], np.uint8)
+            for label, crop in layers:
+                if crop.inside.size and lies_within(crop.box, box):
+                    crop.paint(piece, label, box)
+            pieces.append((box, piece))
+        return BoxedLabels(self.grid.shape, tuple(pieces))
 
     def _find(self, pick: Pick) -> Annotation:
         label, number, chosen = pick
@@ -120,6 +129,10 @@ class CaseMasks:
         raise CohortError(
             f"{self.case.folder}: no {label.title}_instance-{number}_annotation-{chosen}.nii.gz"
         )
+
+
+def _in_merge_order(layers: Iterable[tuple[Label, Crop]]) -> list[tuple[Label, Crop]]:
+    return sorted(layers, key=lambda layer: MERGE_ORDER.index(layer[0]))
 
 
 def grid_difference(name: str, volume: Volume, other_name: str, other: Volume) -> str:

@@ -20,6 +20,7 @@ from renalseg.errors import CohortError
 from renalseg.labels import Label
 from renalseg.types import LabelArray
 from renalseg.volume import Volume
+from renalseg.volume.boxes import BoxedLabels
 
 #: Groups of maps per case (KiTS21).
 GROUPS = 5
@@ -51,6 +52,11 @@ class PlausibleMap:
         return f"group_{self.group}/{self.name}.nii.gz"
 
     @property
+    def grid(self) -> Volume:
+        """The grid of the annotations; its array is a read-only view of one zero."""
+        return self._masks.grid
+
+    @property
     def array(self) -> LabelArray:
         """The labels, canonical orientation; made anew on every call."""
         return self.read().array
@@ -64,16 +70,29 @@ class PlausibleMap:
         """
         return self._masks.merge((pick[0], self._masks.crop(pick)) for pick in self.choice)
 
+    def read_boxed(self) -> BoxedLabels:
+        """The labels in boxes; the whole map is never made.
 
-def plausible_maps(case: Case) -> list[PlausibleMap]:
+        Raises:
+            CohortError: The annotations lie on several grids.
+            VolumeError: An annotation cannot be read.
+        """
+        return self._masks.merge_boxed((pick[0], self._masks.crop(pick)) for pick in self.choice)
+
+
+def plausible_maps(case: Case, masks: CaseMasks | None = None) -> list[PlausibleMap]:
     """Draw a case's plausible maps by the rule of KiTS21; reads no voxels.
 
     Three annotators give 15 maps, of which 3 to 15 are distinct. The maps share what they decode.
 
+    Args:
+        case: The case.
+        masks: Its decoded annotations, where somebody has them already.
+
     Raises:
         CohortError: The case has no annotations of single instances.
     """
-    masks = CaseMasks(case)
+    masks = CaseMasks(case) if masks is None else masks
     return [
         PlausibleMap(group, map_name(choice), choice, masks) for group, choice in draw_choices(case)
     ]

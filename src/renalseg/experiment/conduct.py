@@ -12,11 +12,11 @@ from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
 from renalseg.experiment.tasks import is_done, tasks
-from renalseg.experiment.workers import default_workers, worker_pool
 from renalseg.models.checkpoints import LATEST
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.dataset import TrainingSet
 from renalseg.training.workspace import Workspace
+from renalseg.workers import default_workers, worker_pool
 
 
 def plan_run(

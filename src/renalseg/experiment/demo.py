@@ -13,9 +13,9 @@ from renalseg.experiment.config import load_experiment
 from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, run
-from renalseg.experiment.workers import default_workers, worker_pool
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.workspace import Workspace
+from renalseg.workers import default_workers, worker_pool
 
 NOTE = "Trained for minutes on synthetic phantoms. Not a medical device, and not a result."
 

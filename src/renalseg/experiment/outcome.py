@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from renalseg.cohort import Cohort
+from renalseg.evaluation.details_file import DETAILS_FILE, write_details
+from renalseg.evaluation.result import CaseResult
+from renalseg.evaluation.subgroups import find_clinical, read_clinical, subgroups
+from renalseg.evaluation.summary import summarise
 from renalseg.experiment.heldout import POSTPROCESSED, prediction_path
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, ensemble_folder, predictions_folder
-from renalseg.experiment.scoring import score_sets
+from renalseg.experiment.scoring import evaluate_sets
 from renalseg.experiment.tables import Scores, Table, fill, to_markdown
 from renalseg.files import write_text
 from renalseg.labels import HECS
@@ -21,6 +25,11 @@ from renalseg.training.curves import CURVES
 from renalseg.training.dataset import TrainingCase
 from renalseg.training.run import stages
 from renalseg.volume import read_image, read_labels
+
+#: Beside the tables: what a reviewer asks of them.
+STATISTICS = "statistics.md"
+#: The recipe that the others are tested against; where it was not run, the final ensemble.
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -64,12 +73,14 @@ def conclude(
         names.append(job.experiment.final + POSTPROCESSED)
     held_out = sorted(name for _, name in job.held_out)
     with stage(reporter, f"score {len(names)} models on {len(held_out)} held-out cases"):
-        scores = _score(job, cohort, names, held_out, pool, reporter)
-    results = {name: Scores.of(mean_score(scores[name].values())) for name in names if scores[name]}
+        found = _evaluate(job, cohort, names, held_out, pool, reporter)
+    scores = {name: {c: r.score for c, r in of.items()} for name, of in found.items()}
+    results = {name: Scores.of(mean_score(of.values())) for name, of in scores.items()}
     filled = fill(results)
     tables = root / "tables.md"
     write_text(to_markdown(filled), tables)
     report = root / "report.html"
+    _write_statistics(job, cohort, found)
     best = names[-1] if names else None
     outcome = Outcome(results, filled, tables, report, _ensemble(job))
     with stage(reporter, "draw the page"):
@@ -95,25 +106,39 @@ def conclude(
     return outcome
 
 
-def _score(
+def _evaluate(
     job: Job,
     cohort: Cohort,
     names: Sequence[str],
     held_out: Sequence[str],
     pool: Executor,
     reporter: Reporter,
-) -> dict[str, dict[str, CaseScore]]:
+) -> dict[str, dict[str, CaseResult]]:
     folder = predictions_folder(job.workspace)
     cases = [case for case in cohort.cases if case.case_id in held_out]
-    scores: dict[str, dict[str, CaseScore]] = {name: {} for name in names}
-    for done, (case_id, found) in enumerate(score_sets(folder, names, cases, pool)):
+    results: dict[str, dict[str, CaseResult]] = {name: {} for name in names}
+    for done, (case_id, found) in enumerate(evaluate_sets(folder, names, cases, pool)):
         reporter.update(done + 1, len(held_out))
-        for name, score in found.items():
-            scores[name][case_id] = score
-    for name in names:
-        if scores[name]:
-            write_scores(scores[name], folder / name / SAMPLES_FILE)
-    return scores
+        for name, result in found.items():
+            results[name][case_id] = result
+    for name, cases_of in results.items():
+        if cases_of:
+            write_scores({c: r.score for c, r in cases_of.items()}, folder / name / SAMPLES_FILE)
+            write_details(cases_of, folder / name / DETAILS_FILE)
+    return {name: cases_of for name, cases_of in results.items() if cases_of}
+
+
+def _write_statistics(job: Job, cohort: Cohort, found: dict[str, dict[str, CaseResult]]) -> None:
+    """Intervals, subgroups, worst cases, and tests of every model against one."""
+    if not found:
+        return
+    clinical = find_clinical(cohort.folder)
+    cases = sorted({case_id for of in found.values() for case_id in of})
+    groups = subgroups(read_clinical(clinical), cases) if clinical else ()
+    wanted = (BASELINE, job.experiment.final)
+    against = next((name for name in wanted if name in found), None)
+    summary = summarise(found, groups, baseline=against)
+    write_text(summary.to_markdown(), job.workspace.root / STATISTICS)
 
 
 def _draw(

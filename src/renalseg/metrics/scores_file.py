@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from renalseg.errors import EvaluationError
 from renalseg.files import write_text
 from renalseg.labels import HECS
@@ -21,13 +23,16 @@ COLUMNS = (
 
 
 def write_scores(scores: Mapping[str, CaseScore], path: Path) -> None:
-    """Write scores by case as the challenge does: eight decimals, the last row their average."""
+    """Write scores by case, to the byte as the challenge does.
+
+    Eight decimals; the last row is their average, and no line break follows it.
+    """
     rows = [COLUMNS, *(_row(case_id, scores[case_id]) for case_id in sorted(scores))]
     if scores:
         rows.append(_row(AVERAGE, mean_score(scores.values())))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(text.getvalue(), path)
+    write_text(text.getvalue().removesuffix("\n"), path)
 
 
 def read_scores(path: Path) -> dict[str, CaseScore]:
@@ -64,15 +69,10 @@ def mean_score(scores: Iterable[CaseScore]) -> CaseScore:
     listed = list(scores)
     if not listed:
         raise EvaluationError("no scores to average")
-    return CaseScore(
-        *(
-            HecScore(
-                sum(score.of(hec).dice for score in listed) / len(listed),
-                sum(score.of(hec).surface_dice for score in listed) / len(listed),
-            )
-            for hec in HECS
-        )
-    )
+    values = [
+        [[score.of(hec).dice, score.of(hec).surface_dice] for hec in HECS] for score in listed
+    ]
+    return CaseScore(*(HecScore(float(d), float(sd)) for d, sd in np.mean(values, axis=0)))
 
 
 def _row(case_id: str, score: CaseScore) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """NIfTI files, read and written through nibabel."""
 
 import gzip
-import zlib
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -29,11 +28,13 @@ def read_nifti(path: Path, *, voxels: bool) -> StoredImage:
     Raises:
         VolumeError: It is truncated, damaged, or not a 3D scalar image.
     """
+    from isal.isal_zlib import IsalError
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 
-    damage = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
+    unzipping = cast("type[Exception]", IsalError)
+    damage = (OSError, EOFError, ValueError, OverflowError, MemoryError, unzipping)
     try:
         with _open(path) as stream:
             return _read_stream(path, stream, voxels=voxels)
@@ -47,7 +48,11 @@ def read_nifti(path: Path, *, voxels: bool) -> StoredImage:
 def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         compressed = file.read(2) == _GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else path.open("rb")
+    if not compressed:
+        return path.open("rb")
+    from isal import igzip  # four times as fast as Python's gzip
+
+    return cast("IO[bytes]", igzip.open(path, "rb"))
 
 
 def _read_stream(path: Path, stream: IO[bytes], *, voxels: bool) -> StoredImage:

@@ -113,6 +113,10 @@ class Volume:
             )
         return replace(self, array=array)
 
+    def without_voxels(self) -> "Volume":
+        """The grid alone: the array is a read-only view of one zero."""
+        return replace(self, array=np.broadcast_to(np.zeros((), np.uint8), self.array.shape))
+
     def same_grid(self, other: "Volume") -> bool:
         """Whether both have the same shape and, within 1e-3, the same affine."""
         return self.array.shape == other.array.shape and bool(

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
-from renalseg.errors import ExperimentError
+from renalseg.errors import WorkerError
 
 
 class Serial(Executor):
@@ -44,7 +44,7 @@ def worker_pool(workers: int) -> Iterator[Executor]:
         workers: Number of processes; each has its share of the cores. One works in this process.
 
     Raises:
-        ExperimentError: If a worker was killed.
+        WorkerError: If a worker was killed.
     """
     if workers == 1:
         yield Serial()
@@ -59,7 +59,7 @@ def worker_pool(workers: int) -> Iterator[Executor]:
         for child in set(multiprocessing.active_children()) - before:
             child.kill()
         if isinstance(error, BrokenProcessPool):
-            raise ExperimentError(
+            raise WorkerError(
                 "a worker was killed, most likely for lack of memory; run again with --workers 1"
             ) from error
         raise
