@@ -29,6 +29,7 @@ def test_public_names():
         "Cohort",
         "Layout",
         "PlausibleMap",
+        "Protocol",
         "Reference",
         "aggregate",
         "check_cohort",

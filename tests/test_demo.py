@@ -11,10 +11,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from renalseg.cli.main import app
 from renalseg.errors import ExperimentError
 from renalseg.experiment.demo import run_demo
 from renalseg.experiment.progress import Silent
+from renalseg.experiment.table_format import TableFormat
 from renalseg.models.checkpoints import load_checkpoint
 from renalseg.models.ensemble import Ensemble
 
@@ -46,6 +49,25 @@ def test_demo_writes_page_tables_and_ensemble(demo):
     assert {"image-loss", "cascade", "ensemble", "ensemble-postprocessed"} == set(outcome.results)
     assert not list(folder.rglob("*.part*"))
     assert not list(folder.rglob("part-*"))
+
+
+def test_tables_are_written_in_every_format(demo):
+    folder, outcome = demo
+    names = {path.relative_to(folder).as_posix() for path in outcome.tables.values()}
+    assert names == {"tables.md", "tables.tex", "tables.html"}
+    for form, path in outcome.tables.items():
+        assert path.read_text() == outcome.text(form)
+
+
+def test_report_prints_nothing_but_the_tables_in_the_format_asked_for(demo):
+    folder, outcome = demo
+    (folder / "tables.html").unlink()
+    arguments = ["experiment", "report", TINY, "-c", folder / "cohort", "-o", folder]
+    result = CliRunner().invoke(app, [*map(str, arguments), "--format", "latex"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.rstrip("\n") == outcome.text(TableFormat.LATEX).rstrip("\n")
+    assert str(folder / "tables.html") in result.stderr
+    assert (folder / "tables.html").is_file()
 
 
 def test_every_held_out_case_is_predicted_on_its_own_grid(demo):

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from renalseg.experiment.tables import fill
+from renalseg.experiment.paper_tables import fill
 from renalseg.labels import COLORS, Label
 from renalseg.report import CaseView, Curve, write_report
 from renalseg.report.render import BACKGROUND, render

@@ -31,9 +31,16 @@ class Serial(Executor):
         return future
 
 
+def cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def default_workers(device: str) -> int:
     """Two on a CPU with two cores or more, whose memory holds two trainings; one on a GPU."""
-    return min(2, os.cpu_count() or 1) if device == "cpu" else 1
+    return min(2, cores()) if device == "cpu" else 1
 
 
 @contextmanager
@@ -49,7 +56,7 @@ def worker_pool(workers: int) -> Iterator[Executor]:
     if workers == 1:
         yield Serial()
         return
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, cores() // workers)
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _begin, (threads,))

@@ -107,6 +107,64 @@ def aggregate(
     _for_each_case(Cohort.open(folder).only(cases), "Merging", write)
 
 
+@app.command("disagreement")
+def disagreement(
+    folder: Folder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is written.")],
+    cases: Cases = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one per core.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the annotators with one another: Dice, Surface Dice, and KiTS21's tolerances.
+
+    Writes inter_rater_disagreement.csv in the challenge's columns, and tolerances.json. An
+    interrupted run goes on where it was.
+    """
+    from dataclasses import asdict
+
+    from renalseg.cohort import Cohort
+    from renalseg.evaluation.disagreement import (
+        KEPT,
+        disagreements,
+        mean_tolerances_mm,
+        write_disagreement,
+    )
+    from renalseg.labels import HECS
+    from renalseg.metrics import mean_score
+    from renalseg.workers import cores, worker_pool
+
+    cohort = Cohort.open(folder).only(cases)
+    found, failed = [], 0
+    with worker_pool(min(workers or cores(), len(cohort.cases))) as pool:
+        compared = disagreements(cohort, output / KEPT, pool)
+        with tracked(compared, len(cohort.cases), "Comparing") as all_:
+            for case_id, one in all_:
+                if isinstance(one, str):
+                    failed += 1
+                    note(f"{case_id}: {one}")
+                else:
+                    found.append(one)
+    if found:
+        files = write_disagreement(found, output)
+        mean, tolerances_mm = mean_score(one.score for one in found), mean_tolerances_mm(found)
+        if as_json:
+            print_json({"cases": len(found), "mean": asdict(mean), "tolerances_mm": tolerances_mm})
+        else:
+            for hec in HECS:
+                typer.echo(
+                    f"{hec.title:<18} Dice {mean.of(hec).dice:.4f}   Surface Dice "
+                    f"{mean.of(hec).surface_dice:.4f}   tolerance "
+                    f"{tolerances_mm[hec.name]:.4f} mm (official {hec.tolerance_mm:.4f})"
+                )
+            for path in files:
+                typer.echo(str(path))
+    typer.echo(f"{_cases(len(found))} compared, {_cases(failed)} failed", err=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
 @app.command("phantom")
 def phantom(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the cohort is made.")],

@@ -30,6 +30,7 @@ def command(
     for hec, scores in outcome.summary().items():
         typer.echo(f"  {hec:<18} Dice {scores[0]:.4f}   Surface Dice {scores[1]:.4f}")
     typer.echo(f"\nPage      {outcome.report}")
-    typer.echo(f"Tables    {outcome.tables}")
+    for path in outcome.tables.values():
+        typer.echo(f"Tables    {path}")
     typer.echo(f"Ensemble  {outcome.ensemble}")
     typer.echo(f"\nTry it: renalseg predict SCAN.nii.gz -o MASK.nii.gz -m {outcome.ensemble}")

@@ -7,7 +7,6 @@ import typer
 
 from renalseg.cli.console import bar, note, print_json
 
-
 #: The tables that are printed; the summary that is written holds more.
 SHOWN = ("scores", "lesions", "ranking", "paired_tests")
 
@@ -46,16 +45,14 @@ def command(
     subgroups, worst cases and, for several models, paired tests and a ranking. An interrupted
     run goes on where it was.
     """
-    import os
-
     from renalseg.cohort import Cohort
     from renalseg.evaluation.folder import prediction_files
     from renalseg.evaluation.run import evaluate
-    from renalseg.workers import worker_pool
+    from renalseg.workers import cores, worker_pool
 
     total = sum(len(prediction_files(folder)) for folder in predictions)
     references = Cohort.open(cohort)
-    count = min(workers or os.cpu_count() or 1, total)
+    count = min(workers or cores(), total)
     with bar(total, "Scoring") as update, worker_pool(count) as pool:
         found = evaluate(
             predictions,

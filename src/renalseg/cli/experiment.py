@@ -6,7 +6,9 @@ from typing import Any
 
 import typer
 
+from renalseg.cli.console import note
 from renalseg.cli.reporter import WORKERS, TerminalReporter
+from renalseg.experiment.table_format import TableFormat
 
 app = typer.Typer(no_args_is_help=True, help="Train the paper's models and print its tables.")
 
@@ -68,8 +70,10 @@ def run(
             workers=workers,
         )
         problems = reporter.problems
-    typer.echo(outcome.markdown())
-    typer.echo(f"\nPage      {outcome.report}\nTables    {outcome.tables}")
+    typer.echo(outcome.text())
+    typer.echo(f"\nPage      {outcome.report}")
+    for path in outcome.tables.values():
+        typer.echo(f"Tables    {path}")
     if outcome.ensemble:
         typer.echo(f"Ensemble  {outcome.ensemble}")
     if problems:
@@ -97,14 +101,23 @@ def status(
 
 
 @app.command("report")
-def report(config: str = CONFIG, cohort: Path = COHORT, output: Path = OUTPUT) -> None:
+def report(
+    config: str = CONFIG,
+    cohort: Path = COHORT,
+    output: Path = OUTPUT,
+    form: TableFormat = typer.Option(
+        TableFormat.MARKDOWN, "--format", help="What is printed; all three are written."
+    ),
+) -> None:
     """Score what is predicted and write the tables and the page anew."""
     from renalseg.experiment.conduct import report_anew
 
     with TerminalReporter() as reporter:
         outcome = report_anew(config, cohort, output, reporter)
-    typer.echo(outcome.markdown())
-    typer.echo(f"\nPage      {outcome.report}\nTables    {outcome.tables}")
+    typer.echo(outcome.text(form))
+    note(f"\nPage      {outcome.report}")
+    for path in outcome.tables.values():
+        note(f"Tables    {path}")
 
 
 def _show(described: dict[str, Any], *, as_json: bool) -> None:

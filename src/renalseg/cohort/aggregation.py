@@ -77,8 +77,12 @@ def write_aggregate(case: Case, how: How = "majority", folder: Path | None = Non
     return path
 
 
-def own_segmentation(case: Case) -> Volume:
+def own_segmentation(case: Case, *, contiguous: bool = True) -> Volume:
     """The label map that comes with the data set.
+
+    Args:
+        case: The case.
+        contiguous: See ``read_labels``.
 
     Raises:
         CohortError: There is none.
@@ -88,7 +92,7 @@ def own_segmentation(case: Case) -> Volume:
         raise CohortError(
             f"{case.folder}: no annotations, no {case.segmentation_path.name}; get the case again"
         )
-    return read_labels(case.segmentation_path)
+    return read_labels(case.segmentation_path, contiguous=contiguous)
 
 
 def _aggregate_instance(masks: CaseMasks, instance: Instance, how: How) -> Crop:

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from renalseg.cohort.aggregation import aggregate, own_segmentation
 from renalseg.cohort.case import Case
 from renalseg.cohort.masks import CaseMasks, grid_difference
@@ -35,7 +37,7 @@ class Reference:
     _boxed: Callable[[], BoxedLabels] | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> Volume:
-        """The labels on their grid.
+        """The labels on their grid, in whatever order the file has them in memory.
 
         Raises:
             CohortError: The case's annotations lie on several grids.
@@ -46,12 +48,12 @@ class Reference:
     @property
     def array(self) -> LabelArray:
         """The labels, canonical orientation; read anew on every call."""
-        return self.read().array
+        return np.ascontiguousarray(self.read().array)
 
     @property
     def boxed(self) -> BoxedLabels:
         """The labels in boxes, canonical orientation; read anew on every call."""
-        return self._boxed() if self._boxed else BoxedLabels.of(self.array, copy=True)
+        return self._boxed() if self._boxed else BoxedLabels.of(self.read().array, copy=True)
 
 
 def references(
@@ -78,8 +80,8 @@ def references(
     own = case.segmentation_path
     if own.is_file() or not case.instances:
         name = own.name.removesuffix(".nii.gz")
-        return [Reference(name, 1, lambda: own_segmentation(case))]
-    return [Reference("aggregate", 1, lambda: aggregate(case))]
+        return [Reference(name, 1, partial(own_segmentation, case, contiguous=False))]
+    return [Reference("aggregate", 1, partial(aggregate, case))]
 
 
 def _plausible(case: Case, masks: CaseMasks | None) -> list[Reference]:
@@ -101,7 +103,7 @@ def _plausible(case: Case, masks: CaseMasks | None) -> list[Reference]:
 
 
 def _sample(path: Path, grid: Volume) -> Volume:
-    volume = read_labels(path)
+    volume = read_labels(path, contiguous=False)
     if not volume.same_grid(grid):
         raise CohortError(grid_difference(str(path), volume, "its annotations' grid", grid))
     return volume

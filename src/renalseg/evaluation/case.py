@@ -1,16 +1,15 @@
 """One prediction against its case; what was found is kept, so that a run goes on where it was."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from renalseg.cohort import Case, Protocol
+from renalseg.evaluation.kept import keep, load, state_of
 from renalseg.evaluation.prediction import read_prediction
 from renalseg.evaluation.references import CaseReferences
 from renalseg.evaluation.result import CaseResult
-from renalseg.files import write_json
 from renalseg.labels import HECS
 from renalseg.metrics import (
     CaseDetails,
@@ -21,9 +20,6 @@ from renalseg.metrics import (
     measure_case,
     score_case,
 )
-
-#: Results kept by another version of the measures are not read.
-_VERSION = 1
 
 
 def evaluate_case(path: Path, case: Case, protocol: Protocol) -> CaseResult:
@@ -56,48 +52,29 @@ def evaluate_prediction(path: Path, case_id: str, known: CaseReferences) -> Case
 
 def kept_result(path: Path, prediction: Path, case: Case) -> CaseResult | None:
     """What an earlier run found, if neither prediction nor case has changed since."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["of"] != _state(prediction, case):
-            return None
-        return _result(case.case_id, content)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    content = load(path, state_of(case, prediction))
+    return None if content is None else _result(case.case_id, content)
 
 
 def keep_result(path: Path, prediction: Path, case: Case, result: CaseResult) -> None:
     """Keep what was found."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json({"of": _state(prediction, case), **asdict(result)}, path)
-
-
-def _state(prediction: Path, case: Case) -> list[Any]:
-    """What a result depends on: files, their sizes and times."""
-    files = [case.segmentation_path, *sorted(case.samples_folder.glob("group_*/*.nii.gz"))]
-    files += [a.path for instance in case.instances for a in instance.annotations]
-    return [
-        _VERSION,
-        *(
-            [str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns]
-            for file in (prediction, *files)
-            if file.is_file()
-        ),
-    ]
+    keep(path, state_of(case, prediction), asdict(result))
 
 
 def _result(case_id: str, content: Mapping[str, Any]) -> CaseResult:
     details, raters = content["details"], content["raters"]
     return CaseResult(
         case_id,
-        _score(content["score"]),
+        score_of(content["score"]),
         CaseDetails(
             **{hec.name: HecDetails(**details[hec.name]) for hec in HECS},
             mass_lesions=LesionCounts(**details["mass_lesions"]),
             tumor_lesions=LesionCounts(**details["tumor_lesions"]),
         ),
-        None if raters is None else _score(raters),
+        None if raters is None else score_of(raters),
     )
 
 
-def _score(content: Mapping[str, Any]) -> CaseScore:
+def score_of(content: Mapping[str, Any]) -> CaseScore:
+    """A score from its plain values."""
     return CaseScore(*(HecScore(**content[hec.name]) for hec in HECS))

@@ -4,19 +4,26 @@ Both are taken over the pairs of plausible maps within a group, which share no a
 over cases (KiTS21, ``inter_rater_disagreement.py`` and ``compute_tolerances.py``).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
-from renalseg.cohort import Case
-from renalseg.errors import EvaluationError
+from renalseg.cohort import Case, Cohort
+from renalseg.errors import EvaluationError, RenalsegError
+from renalseg.evaluation.case import score_of
+from renalseg.evaluation.kept import keep, load, state_of
 from renalseg.evaluation.references import CaseReferences
+from renalseg.files import write_json
 from renalseg.labels import HECS
-from renalseg.metrics import CaseScore
+from renalseg.metrics import CaseScore, write_scores
 from renalseg.metrics.distances import Surface
 from renalseg.metrics.score import HEC_BITS
 
+#: Results by case, from which an interrupted run goes on.
+KEPT = "disagreement_cases"
 #: Surface distance in mm below which so many percent of a surface's elements lie.
 PERCENTILE = 95
 
@@ -37,20 +44,57 @@ class Disagreement:
     tolerance_mm: Mapping[str, float]
 
 
-def disagreement(case: Case) -> Disagreement:
+def disagreement(case: Case, kept: Path | None = None) -> Disagreement:
     """Compare a case's plausible maps with one another.
+
+    Args:
+        case: The case.
+        kept: The file that keeps what is found, for the next run.
 
     Raises:
         EvaluationError: One annotator drew the case.
         CohortError: The case has no labels, or they contradict one another.
         VolumeError: A file cannot be read.
     """
+    state = state_of(case)
+    found = load(kept, state) if kept else None
+    if found:
+        return Disagreement(case.case_id, score_of(found["score"]), found["tolerance_mm"])
     known = CaseReferences.read(case, "kits21")
     if known.raters is None:
         raise EvaluationError(
             f"{case.folder}: one annotation of each instance; disagreement needs two"
         )
-    return Disagreement(case.case_id, known.raters, _tolerances_mm(known))
+    result = Disagreement(case.case_id, known.raters, _tolerances_mm(known))
+    if kept:
+        keep(kept, state, {"score": asdict(result.score), "tolerance_mm": result.tolerance_mm})
+    return result
+
+
+def disagreements(
+    cohort: Cohort, kept: Path, pool: Executor
+) -> Iterator[tuple[str, Disagreement | str]]:
+    """Compare the maps of every case of a cohort.
+
+    Args:
+        cohort: The cases.
+        kept: Where results are kept, and found again by the next run.
+        pool: Where cases are compared.
+
+    Yields:
+        A case's name, and what was found or the line that says why nothing was.
+    """
+    tasks = [(case, kept / f"{case.case_id}.json") for case in cohort.cases]
+    for case, found in zip(cohort.cases, pool.map(_attempt, tasks), strict=True):
+        yield case.case_id, found
+
+
+def _attempt(task: tuple[Case, Path]) -> Disagreement | str:
+    """Compare one case's maps; runs in a worker."""
+    try:
+        return disagreement(*task)
+    except RenalsegError as error:
+        return str(error)
 
 
 def mean_tolerances_mm(cases: Iterable[Disagreement]) -> dict[str, float]:
@@ -62,6 +106,24 @@ def mean_tolerances_mm(cases: Iterable[Disagreement]) -> dict[str, float]:
         defined = [value for value in values if not np.isnan(value)]
         means[hec.name] = float(np.mean(defined)) if defined else float("nan")
     return means
+
+
+def write_disagreement(cases: Iterable[Disagreement], folder: Path) -> tuple[Path, Path]:
+    """Write ``inter_rater_disagreement.csv`` and ``tolerances.json``; gives their paths."""
+    listed = list(cases)
+    folder.mkdir(parents=True, exist_ok=True)
+    scores, tolerances = folder / "inter_rater_disagreement.csv", folder / "tolerances.json"
+    write_scores({case.case_id: case.score for case in listed}, scores)
+    by_case = {
+        case.case_id: {hec: _plain(mm) for hec, mm in case.tolerance_mm.items()} for case in listed
+    }
+    mean = {hec: _plain(mm) for hec, mm in mean_tolerances_mm(listed).items()}
+    write_json({"tolerances_mm": mean, "cases": by_case}, tolerances)
+    return scores, tolerances
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _tolerances_mm(known: CaseReferences) -> dict[str, float]:

@@ -35,7 +35,7 @@ def read_prediction(path: Path, grid: Volume, majority: BoxedLabels) -> BoxedLab
         VolumeError: It cannot be read, or has labels other than 0-3.
     """
     _check_grid(path, read_grid(path), grid)
-    boxed = BoxedLabels.of(read_labels(path).array, copy=True)
+    boxed = BoxedLabels.of(read_labels(path, contiguous=False).array, copy=True)
     _check_turned(path, boxed, majority)
     return boxed
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from renalseg.experiment.config import Experiment
-from renalseg.experiment.tables import PAPER_TABLES
+from renalseg.experiment.paper_tables import PAPER_TABLES
 from renalseg.experiment.tasks import Task, tasks
 from renalseg.models.plans import LOWRES, Plan
 from renalseg.training.dataset import crossval_splits

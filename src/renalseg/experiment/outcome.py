@@ -12,10 +12,13 @@ from renalseg.evaluation.result import CaseResult
 from renalseg.evaluation.subgroups import find_clinical, read_clinical, subgroups
 from renalseg.evaluation.summary import summarise
 from renalseg.experiment.heldout import POSTPROCESSED, prediction_path
+from renalseg.experiment.paper_tables import fill
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, ensemble_folder, predictions_folder
 from renalseg.experiment.scoring import evaluate_sets
-from renalseg.experiment.tables import Scores, Table, fill, to_markdown
+from renalseg.experiment.table_format import TableFormat
+from renalseg.experiment.tables import Scores, Table
+from renalseg.experiment.tables_text import write_tables
 from renalseg.files import write_text
 from renalseg.labels import HECS
 from renalseg.metrics import CaseScore, mean_score, write_scores
@@ -39,20 +42,20 @@ class Outcome:
     Attributes:
         results: Mean scores over held-out cases, by recipe or ensemble.
         filled: The paper's tables with our figures.
-        tables: ``tables.md``.
+        tables: The files that they are written to.
         report: ``report.html``.
         ensemble: The final ensemble's folder, or None where a member was not trained.
     """
 
     results: dict[str, Scores]
     filled: tuple[Table, ...]
-    tables: Path
+    tables: Mapping[TableFormat, Path]
     report: Path
     ensemble: Path | None
 
-    def markdown(self) -> str:
-        """The tables as Markdown."""
-        return to_markdown(self.filled)
+    def text(self, form: TableFormat = TableFormat.MARKDOWN) -> str:
+        """The tables as they are written."""
+        return write_tables(self.filled, form)
 
     def summary(self) -> dict[str, tuple[float, float]]:
         """Dice and Surface Dice per HEC of the best that there is: the cleaned ensemble first."""
@@ -77,8 +80,9 @@ def conclude(
     scores = {name: {c: r.score for c, r in of.items()} for name, of in found.items()}
     results = {name: Scores.of(mean_score(of.values())) for name, of in scores.items()}
     filled = fill(results)
-    tables = root / "tables.md"
-    write_text(to_markdown(filled), tables)
+    tables = {form: root / form.file_name for form in TableFormat}
+    for form, path in tables.items():
+        write_text(write_tables(filled, form), path)
     report = root / "report.html"
     _write_statistics(job, cohort, found)
     best = names[-1] if names else None

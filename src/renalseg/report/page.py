@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from renalseg import __version__
-from renalseg.experiment.tables import COLUMNS, NOT_RUN, Table
+from renalseg.experiment.tables import Table
+from renalseg.experiment.tables_text import LEGEND, html_table
 from renalseg.files import write_text
 from renalseg.labels import COLORS
 from renalseg.report.curves import Curve, draw_curve
@@ -47,9 +48,8 @@ def write_report(
         title=title,
         summary=summary,
         notes=notes,
-        tables=tables,
-        columns=COLUMNS,
-        not_run=NOT_RUN,
+        legend=LEGEND,
+        tables=[html_table(table) for table in tables],
         curves=[draw_curve(curve) for curve in curves],
         cases=list(cases),
         colors={label.title: color for label, color in COLORS.items()},

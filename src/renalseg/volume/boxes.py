@@ -38,10 +38,10 @@ class BoxedLabels:
         """Box a label map.
 
         Args:
-            array: Label map, uint8.
+            array: Label map, uint8; quick in any order of axes that lies in memory without gaps.
             copy: False keeps views of ``array``, which then stays in memory.
         """
-        found = merge_boxes(_occupied(np.ascontiguousarray(array)))
+        found = merge_boxes(_occupied(array))
         return cls(array.shape, tuple((b, array[b].copy() if copy else array[b]) for b in found))
 
     @property
@@ -126,16 +126,26 @@ def _occupied(array: AnyArray) -> Iterator[Box]:
 
     if not array.size:
         return
+    # a KiTS file runs through the slices first; to turn it would take longer than to read it
+    axes = tuple(int(axis) for axis in np.argsort([-abs(step) for step in array.strides]))
+    back = tuple(int(axis) for axis in np.argsort(axes))
+    flips = [array.strides[axis] < 0 for axis in axes]
+    steps = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
+    stored = np.ascontiguousarray(array.transpose(axes)[steps])
     depth, height, width = _BLOCK
-    if array.shape[2] % 8 == 0:  # eight voxels at a time
-        blocks = _blocks(array.view(np.uint64), depth, height, width // 8)
-    else:
-        blocks = _blocks(array, depth, height, width)
-    labelled, _ = ndimage.label(blocks, structure=np.ones((3, 3, 3)))
+    by_eight = stored.shape[2] % 8 == 0
+    words = stored.view(np.uint64) if by_eight else stored.view()
+    words.flags.writeable = False  # one compiled kernel for what may be written and what may not
+    blocks = _blocks(words, depth, height, width // 8 if by_eight else width)
+    labelled, _ = ndimage.label(blocks[steps].transpose(back), structure=np.ones((3, 3, 3)))
+    sizes = [_BLOCK[axis] for axis in back]
+    offsets = [(-n % b) * f for n, b, f in zip(stored.shape, _BLOCK, flips, strict=True)]
     for found in ndimage.find_objects(labelled):
         yield _box(
-            (side.start * size, min(side.stop * size, length))
-            for side, size, length in zip(found, _BLOCK, array.shape, strict=True)
+            (max(0, side.start * size - offset), min(side.stop * size - offset, length))
+            for side, size, offset, length in zip(
+                found, sizes, (offsets[axis] for axis in back), array.shape, strict=True
+            )
         )
 
 
@@ -151,14 +161,19 @@ def _blocks(array, depth, height, width):  # type: ignore[no-untyped-def]
         ),
         np.bool_,
     )
-    for z in range(slices):
-        for y in range(rows):
-            line = array[z, y]
-            hits = found[z // depth, y // height]
-            for block in range(hits.shape[0]):
-                for x in range(block * width, min(columns, (block + 1) * width)):
-                    if line[x] != 0:
-                        hits[block] = True
+    seen = np.empty(columns, array.dtype)
+    for top in range(0, slices, depth):
+        for left in range(0, rows, height):
+            seen[:] = 0
+            for z in range(top, min(slices, top + depth)):
+                for y in range(left, min(rows, left + height)):
+                    line = array[z, y]
+                    for x in range(columns):
+                        seen[x] |= line[x]
+            hits = found[top // depth, left // height]
+            for x in range(columns):
+                if seen[x] != 0:
+                    hits[x // width] = True
     return found
 
 

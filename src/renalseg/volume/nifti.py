@@ -71,7 +71,7 @@ def _read_stream(path: Path, stream: IO[bytes], *, voxels: bool) -> StoredImage:
         )
     shape = _shape_3d(path, tuple(int(n) for n in image.shape))
     if voxels and 0 not in shape:
-        array = _voxels(image)
+        array = _voxels(image, stream)
         while array.ndim > 3:
             array = array[..., 0]
         # the stream's end holds its checksum, which is read and compared only on arrival there
@@ -91,12 +91,18 @@ def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:3]
 
 
-def _voxels(image: Any) -> AnyArray:
+def _voxels(image: Any, stream: IO[bytes]) -> AnyArray:
     """The scaled voxels; scaling goes through float32, half of nibabel's float64."""
     proxy = image.dataobj
-    if proxy.slope == 1 and proxy.inter == 0:
-        return np.asanyarray(proxy)
-    return np.asarray(proxy, dtype=np.float32)
+    if proxy.slope != 1 or proxy.inter != 0:
+        return np.asarray(proxy, dtype=np.float32)
+    # a view of what was read, thus read-only: nibabel's own way takes three times as long
+    stream.seek(proxy.offset)
+    size = proxy.dtype.itemsize * int(np.prod(proxy.shape))
+    raw = stream.read(size)
+    if len(raw) < size:
+        raise EOFError(f"{size - len(raw)} of {size} bytes of voxels are missing")
+    return np.frombuffer(raw, proxy.dtype).reshape(proxy.shape, order="F")
 
 
 def write_nifti(

@@ -78,13 +78,14 @@ class Volume:
             array: Voxels, three axes in any order and direction.
             affine: Its voxel to world, RAS+, mm; invertible.
             nifti_geometry: See ``SourceGrid``.
-            contiguous: Copy the voxels into C order; False leaves a view of ``array``.
+            contiguous: Copy the voxels into C order, where one may write; False leaves a view of
+                ``array``.
         """
         affine = np.asarray(affine, dtype=np.float64)
         way = to_canonical(affine)
         canonical = way.forward(array)
         return cls(
-            np.ascontiguousarray(canonical) if contiguous else canonical,
+            np.require(canonical, requirements=["C", "W"]) if contiguous else canonical,
             way.forward_affine(affine, array.shape),
             SourceGrid(affine, way, nifti_geometry),
         )
