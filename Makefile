@@ -13,8 +13,8 @@ demo: $(VENV)/installed
 	$(BIN)/renalseg demo -o renalseg-demo
 
 test: $(VENV)/installed-dev
-	$(BIN)/ruff check src tests examples
-	$(BIN)/ruff format --check src tests examples
+	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest

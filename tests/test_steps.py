@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from renalseg.errors import ExperimentError
+from renalseg.errors import WorkerError
 from renalseg.experiment.steps import Step, run_steps
 from renalseg.workers import Serial, default_workers, worker_pool
 
@@ -69,7 +69,7 @@ def test_an_interrupt_does_not_wait_for_what_still_runs():
 
 
 def test_killed_worker_is_one_line():
-    with pytest.raises(ExperimentError, match="lack of memory"), worker_pool(2) as pool:
+    with pytest.raises(WorkerError, match="lack of memory"), worker_pool(2) as pool:
         pool.submit(os.abort).result()
 
 

@@ -225,3 +225,25 @@ def test_real_ct(real_data: Path, tmp_path):
     bone = scan.array > 300
     rows = scan.shape[1]
     assert bone[:, rows // 2 :].sum() > bone[:, : rows // 2].sum()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.uint64])
+def test_numbers_of_eight_bytes_are_read_in_half_the_memory(tmp_path, dtype):
+    labels = (np.arange(5 * 6 * 7) % 4).reshape(5, 6, 7)
+    nib.save(nib.Nifti1Image(labels.astype(dtype), IPL, dtype=dtype), tmp_path / "a.nii.gz")
+    found = read_labels(tmp_path / "a.nii.gz")
+    assert found.array.dtype == np.uint8
+    np.testing.assert_array_equal(found.array, labels)
+
+
+def test_a_number_that_four_bytes_do_not_hold_is_refused_as_a_label(tmp_path):
+    labels = np.full((4, 4, 4), 2**40)
+    nib.save(nib.Nifti1Image(labels, IPL, dtype=np.int64), tmp_path / "a.nii.gz")
+    with pytest.raises(VolumeError, match="expected labels 0 to 3"):
+        read_labels(tmp_path / "a.nii.gz")
+
+
+def test_what_is_read_may_be_written_to(tmp_path):
+    for affine in (IPL, np.diag([1.0, 1, 1, 1])):
+        nib.save(nib.Nifti1Image(np.ones((4, 5, 6), np.uint8), affine), tmp_path / "a.nii.gz")
+        read_labels(tmp_path / "a.nii.gz").array[0] = 2
