@@ -118,7 +118,8 @@ def as_labels(path: Path, array: AnyArray, max_label: int | None) -> LabelArray:
     Raises:
         VolumeError: Values that are not whole numbers, or outside 0 to ``max_label``.
     """
-    low, high = float(array.min()), float(array.max())
+    low = 0.0 if array.dtype.kind == "u" else float(array.min())
+    high = float(array.max())
     top = 255 if max_label is None else max_label
     if low < 0 or high > top:
         raise VolumeError(

@@ -20,8 +20,6 @@ _NIFTI2_HEADER_SIZE = 540
 #: Label maps shrink to a hundredth at any level; a CT gains little beyond this one.
 _COMPRESSION_LEVEL = 4
 _CHUNK_BYTES = 1 << 20
-#: Numbers of so many bytes are narrowed while they are read.
-_WIDE = 8
 
 
 def read_nifti(path: Path, *, voxels: bool) -> StoredImage:
@@ -30,12 +28,12 @@ def read_nifti(path: Path, *, voxels: bool) -> StoredImage:
     Raises:
         VolumeError: It is truncated, damaged, or not a 3D scalar image.
     """
-    from isal.isal_zlib import IsalError
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
+    from zlib_ng import zlib_ng
 
-    unzipping = cast("type[Exception]", IsalError)
+    unzipping = cast("type[Exception]", zlib_ng.error)
     damage = (OSError, EOFError, ValueError, OverflowError, MemoryError, unzipping)
     try:
         with _open(path) as stream:
@@ -52,9 +50,9 @@ def _open(path: Path) -> IO[bytes]:
         compressed = file.read(2) == _GZIP_MAGIC
     if not compressed:
         return path.open("rb")
-    from isal import igzip  # four times as fast as Python's gzip
+    from zlib_ng import gzip_ng  # many times as fast as Python's gzip on a label map
 
-    return cast("IO[bytes]", igzip.open(path, "rb"))
+    return cast("IO[bytes]", gzip_ng.open(path, "rb"))  # type: ignore[no-untyped-call]
 
 
 def _read_stream(path: Path, stream: IO[bytes], *, voxels: bool) -> StoredImage:
@@ -100,32 +98,36 @@ def _voxels(image: Any, stream: IO[bytes]) -> AnyArray:
         return np.asarray(proxy, dtype=np.float32)
     stream.seek(proxy.offset)
     count, dtype = int(np.prod(proxy.shape)), proxy.dtype
-    if dtype.itemsize < _WIDE:
-        # a view of what was read, thus read-only: nibabel's own way takes three times as long
-        array = np.frombuffer(_read(stream, count * dtype.itemsize), dtype)
-    else:
-        array = _narrowed(stream, count, dtype)
+    array = np.empty(count, _narrow(dtype))
+    step = _CHUNK_BYTES // dtype.itemsize
+    wide = np.empty(0 if array.dtype == dtype else step, dtype)
+    for start in range(0, count, step):
+        part = array[start : start + step]
+        if not wide.size:
+            _fill(stream, part)
+            continue
+        read = wide[: part.size]
+        _fill(stream, read)
+        with np.errstate(over="ignore"):
+            part[:] = read if dtype.kind == "f" else np.clip(read, -(2**31), 2**31 - 1)
     return array.reshape(proxy.shape, order="F")
 
 
-def _read(stream: IO[bytes], size: int) -> bytes:
-    raw = stream.read(size)
-    if len(raw) < size:
-        raise EOFError(f"{size - len(raw)} of {size} bytes of voxels are missing")
-    return raw
+def _narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """4 bytes for numbers of more: no HU and no label needs them, and it halves the memory."""
+    if dtype.itemsize <= 4:
+        return dtype
+    return np.dtype(np.float32 if dtype.kind == "f" else np.int32)
 
 
-def _narrowed(stream: IO[bytes], count: int, dtype: np.dtype[Any]) -> AnyArray:
-    """Numbers of 8 bytes or more as 4: no HU and no label needs more, and it halves the memory."""
-    array = np.empty(count, np.float32 if dtype.kind == "f" else np.int32)
-    for start in range(0, count, _CHUNK_BYTES):
-        size = min(_CHUNK_BYTES, count - start)
-        part = np.frombuffer(_read(stream, size * dtype.itemsize), dtype)
-        if dtype.kind != "f":
-            part = np.clip(part, -(2**31), 2**31 - 1)
-        with np.errstate(over="ignore"):
-            array[start : start + size] = part
-    return array
+def _fill(stream: IO[bytes], array: AnyArray) -> None:
+    """Read an array; a megabyte at a time stays in the cache and takes half of nibabel's time."""
+    left = memoryview(array.view(np.uint8))
+    while left:
+        count = stream.readinto(left)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError(f"{len(left)} bytes of voxels or more are missing")
+        left = left[count:]
 
 
 def write_nifti(
