@@ -118,9 +118,9 @@ def as_labels(path: Path, array: AnyArray, max_label: int | None) -> LabelArray:
     Raises:
         VolumeError: Values that are not whole numbers, or outside 0 to ``max_label``.
     """
-    low = 0.0 if array.dtype.kind == "u" else float(array.min())
-    high = float(array.max())
     top = 255 if max_label is None else max_label
+    high = float(array.max())
+    low = 0.0 if array.dtype.kind == "u" and high <= top else float(array.min())
     if low < 0 or high > top:
         raise VolumeError(
             f"{path}: expected labels 0 to {top}, got {low:g} to {high:g}; is it a label map?"
