@@ -65,7 +65,7 @@ def problem(predictions, cohort):
 
 
 def test_every_figure_is_written(predictions, cohort):
-    result = run(predictions, "-r", cohort, "--workers", 1)
+    result = run(predictions, "-r", cohort, "--jobs", 1)
     assert result.exit_code == 0
     scores = read_scores(predictions / "evaluation_samples.csv")
     assert scores["case_00300"].mass.dice == scores["case_00300"].tumor.surface_dice == 1
@@ -87,7 +87,7 @@ def test_kits23_writes_the_other_file_elsewhere(predictions, cohort, tmp_path):
 
 
 def test_json_is_for_machines(predictions, cohort):
-    found = json.loads(run(predictions, "-r", cohort, "--json", "--workers", 1).stdout)
+    found = json.loads(run(predictions, "-r", cohort, "--json", "--jobs", 1).stdout)
     assert found["failed"] == 0
     assert [row["of"] for row in found["scores"]] == ["mean", "low", "high"]
     assert str(predictions / "evaluation_samples.csv") in found["files"]
@@ -97,7 +97,7 @@ def test_several_models_are_compared(predictions, cohort, tmp_path):
     for number in (300, 301, 302):
         predict(tmp_path / "other" / f"case_{number:05d}.nii.gz", two_kidneys())
     out = tmp_path / "out"
-    result = run(predictions, tmp_path / "other", "-r", cohort, "-o", out, "--workers", 1)
+    result = run(predictions, tmp_path / "other", "-r", cohort, "-o", out, "--jobs", 1)
     assert result.exit_code == 0
     assert "## Paired tests" in result.output
     assert (out / "ranking.csv").read_text().splitlines()[1].startswith("other,1,")
@@ -141,7 +141,7 @@ def test_a_kept_result_that_is_damaged_is_made_anew(predictions, cohort):
 
 def test_a_bad_prediction_does_not_stop_the_others(predictions, cohort):
     (predictions / "case_00300.nii.gz").write_bytes(b"\x1f\x8bno image")
-    result = run(predictions, "-r", cohort, "--workers", 1)
+    result = run(predictions, "-r", cohort, "--jobs", 1)
     assert result.exit_code == 1
     assert "case_00300.nii.gz: not a whole NIfTI image" in result.output
     assert "1 of 3 predictions could not be scored" in result.output
@@ -276,7 +276,7 @@ def test_disagreement_command_writes_scores_and_tolerances(tmp_path):
     for number in (3, 4):
         make_case(tmp_path / "data" / f"case_{number:05d}", Layout.KITS21)
     make_case(tmp_path / "data" / "case_00005", Layout.KITS21, annotators=1)
-    arguments = ["data", "disagreement", tmp_path / "data", "-o", tmp_path / "out", "--workers", 1]
+    arguments = ["data", "disagreement", tmp_path / "data", "-o", tmp_path / "out", "--jobs", 1]
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert result.exit_code == 1
     assert "one annotation of each instance; disagreement needs two" in result.output

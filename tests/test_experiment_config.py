@@ -5,6 +5,8 @@ from renalseg.experiment.config import load_experiment
 from renalseg.experiment.describe import describe
 from renalseg.experiment.tasks import tasks
 from renalseg.models.plans import PAPER_PLAN
+from renalseg.training.annotations import needed_variants, training_variants, validation_variant
+from renalseg.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -28,10 +30,11 @@ def test_paper_recipes_are_the_papers(paper):
     assert recipes["baseline"].annotations == "majority"
     assert [recipes[f"seed-{i}"].annotations for i in (1, 2, 3)] == [1, 2, 3]
     assert recipes["pretrained"].pretrained
-    assert recipes["cascade"].pretrained
+    cascade = recipes["cascade"]
+    assert [cascade.at(stage).pretrained for stage in cascade.stages] == [True, False]
     image, volume = recipes["image-loss"].regularization, recipes["volume-loss"].regularization
-    assert (image.kind, image.beta, image.weight) == ("image", 10, 1)
-    assert (volume.kind, volume.beta, volume.weight) == ("volume", 5, 1)
+    assert (image.neighbours, image.beta, image.weight) == (4, 10, 1)
+    assert (volume.neighbours, volume.beta, volume.weight) == (6, 5, 1)
     assert paper.ensembles["ensemble"] == ("image-loss", "pretrained", "seed-3", "cascade")
 
 
@@ -78,9 +81,56 @@ def test_recipe_fingerprint_changes_with_every_number(paper):
     assert len({r.fingerprint for r in paper.recipes}) == len(paper.recipes)
 
 
+def test_first_stage_differs_in_what_it_names():
+    recipe = Recipe.model_validate(
+        {
+            "name": "a",
+            "configuration": "cascade",
+            "annotations": "fresh",
+            "regularization": {"neighbours": 18, "beta": 2},
+            "pretrained": True,
+            "first_stage": {"regularization": None, "annotations": 3},
+        }
+    )
+    first, second = (recipe.at(stage) for stage in recipe.stages)
+    assert (first.annotations, first.regularization, first.pretrained) == (3, None, True)
+    assert (second.annotations, second.regularization.neighbours) == ("fresh", 18)
+
+
+@pytest.mark.parametrize(
+    ("choice", "needed", "drawn"),
+    [
+        ("majority", 1, 1),
+        (4, 1, 1),
+        ("case-2", 1, 1),
+        ("map-14", 1, 1),
+        ("fresh", 16, 15),
+        ("mean", 17, 1),
+    ],
+)
+def test_label_variants_of_a_choice_of_annotations(choice, needed, drawn):
+    variants = needed_variants(choice)
+    assert len(variants) == needed
+    assert len(training_variants(choice)) == drawn
+    assert {*training_variants(choice), validation_variant(choice)} <= set(variants)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("name: x\nrecipes: [{name: a, annotations: best}]", "annotations"),
+        ("name: x\nrecipes: [{name: a, annotations: -1}]", "annotations"),
+        ("name: x\nrecipes: [{name: a, first_stage: {}}]", "needs configuration cascade"),
+        ("name: x\nrecipes: [{name: a, configuration: 2d, pretrained: true}]", "no 3D weights"),
+        (
+            "name: x\nrecipes: [{name: a, configuration: 2d, "
+            "regularization: {neighbours: 6, beta: 1}}]",
+            "4 or 8 neighbours, got 6",
+        ),
+        (
+            "name: x\nrecipes: [{name: a, configuration: cascade, network: resenc-m}]",
+            "single-stage and 3D, got cascade",
+        ),
         ("recipes: [", "not YAML"),
         ("- 1", "expected a mapping"),
         ("name: x\nrecipes: []", "recipes"),

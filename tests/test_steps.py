@@ -10,9 +10,9 @@ from renalseg.experiment.steps import Step, run_steps
 from renalseg.workers import Serial, default_workers, worker_pool
 
 
-def run(steps, pool):
-    order = []
-    run_steps(steps, pool, order.append, lambda: None)
+def run(steps, pool, failures=None):
+    order, found = [], {} if failures is None else failures
+    run_steps(steps, pool, order.append, lambda: None, found.__setitem__)
     return order
 
 
@@ -30,15 +30,63 @@ def test_a_step_comes_after_what_it_needs(workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_error_ends_the_run(workers):
-    log = []
-    steps = [Step("a", int, ("x",)), Step("b", log.append, ("b",), frozenset({"a"}))]
-    with (
-        ThreadPoolExecutor(workers) if workers else Serial() as pool,
-        pytest.raises(ValueError, match="invalid literal"),
-    ):
-        run(steps, pool)
-    assert log == []
+def test_an_error_takes_with_it_what_needs_it_and_no_more(workers):
+    log, failures = [], {}
+    steps = [
+        Step("a", int, ("x",)),
+        Step("b", log.append, ("b",), frozenset({"a"})),
+        Step("c", log.append, ("c",), frozenset({"b"})),
+        Step("d", log.append, ("d",)),
+    ]
+    with ThreadPoolExecutor(workers) if workers else Serial() as pool:
+        assert run(steps, pool, failures) == ["d"]
+    assert log == ["d"]
+    assert sorted(failures) == ["a", "b", "c"]
+    assert isinstance(failures["a"], ValueError)
+    assert str(failures["b"]) == "not begun, as this failed: a"
+
+
+def abort_the_first_time(marker):
+    if not marker.exists():
+        marker.touch()
+        os.abort()
+
+
+def test_a_step_whose_worker_was_lost_is_tried_again(tmp_path):
+    failures = {}
+    steps = [
+        Step("a", abort_the_first_time, (tmp_path / "a",)),
+        Step("b", os.getpid, (), frozenset({"a"})),
+    ]
+    with worker_pool(2) as pool:
+        assert run(steps, pool, failures) == ["a", "b"]
+    assert failures == {}
+
+
+def test_a_step_that_always_loses_its_worker_fails_alone(tmp_path):
+    failures = {}
+    steps = [
+        Step("a", os.abort, ()),
+        Step("b", os.getpid, (), frozenset({"c"})),
+        Step("c", os.getpid, ()),
+    ]
+    with worker_pool(2) as pool:
+        done = run(steps, pool, failures)
+    assert set(failures) == {"a"}
+    assert set(done) == {"b", "c"}
+
+
+def test_every_worker_sees_one_gpu(tmp_path):
+    with worker_pool(3, gpus=["4", "7"]) as pool:
+        futures = [pool.submit(gpu_when_all_are_there, tmp_path, 3) for _ in range(3)]
+        assert sorted(future.result() for future in futures) == ["4", "4", "7"]
+
+
+def gpu_when_all_are_there(folder, count):
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < count:
+        time.sleep(0.01)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def test_workers_share_the_cores_and_ignore_ctrl_c():

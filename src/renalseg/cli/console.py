@@ -22,6 +22,16 @@ def note(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def duration(seconds: float | None) -> str:
+    """A length of time in the unit that suits it; a question mark where it is not known."""
+    if seconds is None:
+        return "?"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 @contextmanager
 def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Iterator[Item]]:
     """Show a bar on a terminal's standard error while items are worked through.

@@ -112,8 +112,8 @@ def disagreement(
     folder: Folder,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is written.")],
     cases: Cases = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one per core.")
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Processes; default: one per core.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -137,7 +137,7 @@ def disagreement(
 
     cohort = Cohort.open(folder).only(cases)
     found, failed = [], 0
-    with worker_pool(min(workers or cores(), len(cohort.cases))) as pool:
+    with worker_pool(min(jobs or cores(), len(cohort.cases))) as pool:
         compared = disagreements(cohort, output / KEPT, pool)
         with tracked(compared, len(cohort.cases), "Comparing") as all_:
             for case_id, one in all_:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from renalseg.cli.reporter import WORKERS, TerminalReporter
+from renalseg.cli.reporter import JOBS, TerminalReporter
 
 
 def command(
@@ -14,7 +14,7 @@ def command(
     everything: bool = typer.Option(
         False, "--all", help="Train every model of Tables 1-4, not only the four of the ensemble."
     ),
-    workers: int | None = WORKERS,
+    jobs: int | None = JOBS,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
 ) -> None:
     """Make a phantom cohort, train the paper's ensemble on it, score it and write a page.
@@ -24,7 +24,7 @@ def command(
     from renalseg.experiment.demo import run_demo
 
     with TerminalReporter() as reporter:
-        outcome = run_demo(output, reporter, everything=everything, device=device, workers=workers)
+        outcome = run_demo(output, reporter, everything=everything, device=device, workers=jobs)
         seconds = reporter.elapsed
     typer.echo(f"\nDone in {seconds / 60:.1f} minutes. Mean over held-out phantoms:")
     for hec, scores in outcome.summary().items():

@@ -33,8 +33,8 @@ def command(
         help="Folder for what is written; default: the predictions' folder. "
         "Needed for several folders of predictions.",
     ),
-    workers: int | None = typer.Option(
-        None, min=1, help="Processes, with 1.5 GB each; default: one per core."
+    jobs: int | None = typer.Option(
+        None, "-j", "--jobs", min=1, help="Processes, with 1.5 GB each; default: one per core."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the statistics as JSON."),
 ) -> None:
@@ -52,7 +52,7 @@ def command(
 
     total = sum(len(prediction_files(folder)) for folder in predictions)
     references = Cohort.open(cohort)
-    count = min(workers or cores(), total)
+    count = min(jobs or cores(), total)
     with bar(total, "Scoring") as update, worker_pool(count) as pool:
         found = evaluate(
             predictions,

@@ -6,8 +6,8 @@ from typing import Any
 
 import typer
 
-from renalseg.cli.console import note
-from renalseg.cli.reporter import WORKERS, TerminalReporter
+from renalseg.cli.console import duration, note
+from renalseg.cli.reporter import JOBS, TerminalReporter
 from renalseg.experiment.table_format import TableFormat
 
 app = typer.Typer(no_args_is_help=True, help="Train the paper's models and print its tables.")
@@ -41,7 +41,7 @@ def run(
     fold: list[int] | None = FOLD,
     everything: bool = ALL,
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would run, and leave."),
-    workers: int | None = WORKERS,
+    jobs: int | None = JOBS,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
     as_json: bool = JSON,
 ) -> None:
@@ -67,7 +67,7 @@ def run(
             reporter,
             everything=everything,
             device=device,
-            workers=workers,
+            workers=jobs,
         )
         problems = reporter.problems
     typer.echo(outcome.text())
@@ -89,15 +89,24 @@ def status(
     everything: bool = ALL,
     as_json: bool = JSON,
 ) -> None:
-    """Say which trainings are done."""
+    """Say which trainings are done, how far the others are, and how long they will take."""
+    from dataclasses import asdict
+
     from renalseg.experiment.conduct import progress_of
 
-    states = progress_of(config, output, recipe, fold, everything=everything)
+    progress = progress_of(config, output, recipe, fold, everything=everything)
     if as_json:
-        typer.echo(json.dumps(states, indent=2))
+        runs = [asdict(one) for one in progress.runs]
+        typer.echo(json.dumps({"runs": runs, "seconds_left": progress.seconds_left}, indent=2))
         return
-    for state in states:
-        typer.echo(f"{state['state']:<12} {state['run']}")
+    for one in progress.runs:
+        left = "" if one.state == "done" else duration(one.seconds_left)
+        typer.echo(f"{one.state:<12} {one.epochs:>5}/{one.of:<5} {left:>10}  {one.run}")
+    done, running = progress.count("done"), progress.count("running")
+    typer.echo(
+        f"\n{done} of {len(progress.runs)} done, {running} running; "
+        f"time to go: {duration(progress.seconds_left)}"
+    )
 
 
 @app.command("report")

@@ -8,8 +8,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-WORKERS = typer.Option(
-    None, min=1, help="Processes that share the cores; default: 2 on a CPU, 1 on a GPU."
+JOBS = typer.Option(
+    None,
+    "-j",
+    "--jobs",
+    min=1,
+    help="How many trainings run side by side; default: 2 on a CPU, 1 per GPU.",
 )
 
 

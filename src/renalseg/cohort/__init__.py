@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from renalseg.cohort.case import Case
     from renalseg.cohort.check import CaseCheck, check_cohort
     from renalseg.cohort.cohort import Cohort
+    from renalseg.cohort.drawn import case_map, per_slice_map, plausible_map
     from renalseg.cohort.layout import Layout
-    from renalseg.cohort.per_slice import per_slice_map
     from renalseg.cohort.plausible import PlausibleMap, plausible_maps, write_plausible_maps
     from renalseg.cohort.reference import Protocol, Reference, references
 
@@ -22,8 +22,10 @@ _HOMES = {
     "Protocol": "reference",
     "Reference": "reference",
     "aggregate": "aggregation",
+    "case_map": "drawn",
     "check_cohort": "check",
-    "per_slice_map": "per_slice",
+    "per_slice_map": "drawn",
+    "plausible_map": "drawn",
     "plausible_maps": "plausible",
     "references": "reference",
     "write_aggregate": "aggregation",
@@ -39,8 +41,10 @@ __all__ = [
     "Protocol",
     "Reference",
     "aggregate",
+    "case_map",
     "check_cohort",
     "per_slice_map",
+    "plausible_map",
     "plausible_maps",
     "references",
     "write_aggregate",

@@ -1,19 +1,20 @@
 """What an experiment trains on: a KiTS cohort, and liver and lesions to pretrain on."""
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
-from renalseg.cohort import Case, Cohort, aggregate, per_slice_map
+from renalseg.cohort import Case, Cohort, aggregate, case_map, per_slice_map, plausible_map
+from renalseg.cohort.masks import CaseMasks
 from renalseg.errors import CohortError
 from renalseg.experiment.progress import Reporter, stage
+from renalseg.training.annotations import Annotations
 from renalseg.training.dataset import KIDNEY_CLASSES, TrainingCase, TrainingSet
-from renalseg.training.recipe import Annotations
 from renalseg.training.workspace import Workspace
 from renalseg.volume import Volume, read_labels
 
-KITS_NUMBER = 21
-LIVER_NUMBER = 29  # as nnU-Net's Task029_LITS
+KITS_NUMBER, KITS = 21, "KiTS"
+LIVER_NUMBER, LIVER = 29, "Liver"  # as nnU-Net's Task029_LITS
 
 
 def kits_training_set(
@@ -26,7 +27,7 @@ def kits_training_set(
     Raises:
         CohortError: If fewer complete cases remain than there are splits.
     """
-    labels = workspace.raw / TrainingSet(KITS_NUMBER, "KiTS", (), (), splits).name / "labelsTr"
+    labels = workspace.raw / TrainingSet(KITS_NUMBER, KITS, (), (), splits).name / "labelsTr"
     cases = []
     with stage(reporter, f"check {len(cohort.cases)} cases"):
         for done, case in enumerate(cohort.cases):
@@ -44,14 +45,25 @@ def kits_training_set(
             f"{cohort.folder}: {splits} cross-validation folds need at least {splits} complete "
             f"cases, got {len(cases)}; see `renalseg data check`"
         )
-    return TrainingSet(KITS_NUMBER, "KiTS", KIDNEY_CLASSES, tuple(cases), splits)
+    return TrainingSet(KITS_NUMBER, KITS, KIDNEY_CLASSES, tuple(cases), splits)
 
 
 def training_labels(case: Case, annotations: Annotations) -> Volume:
     """The label map that a recipe's choice of annotations gives for a case (section 3.3)."""
     if annotations == "majority":
         return aggregate(case, "majority")
-    return per_slice_map(case, int(annotations))
+    masks = _masks(case)
+    if isinstance(annotations, int):
+        return per_slice_map(case, annotations, masks)
+    kind, number = annotations.split("-")
+    one = {"case": case_map, "map": plausible_map}[kind]
+    return one(case, int(number), masks)
+
+
+@lru_cache(maxsize=1)
+def _masks(case: Case) -> CaseMasks:
+    """A case's annotations, decoded once for all of its variants."""
+    return CaseMasks(case)
 
 
 def liver_training_set(folder: Path) -> TrainingSet:
@@ -74,7 +86,7 @@ def liver_training_set(folder: Path) -> TrainingSet:
         raise CohortError(
             f"{folder}: no volume-N.nii with its segmentation-N.nii; expected LiTS training data"
         )
-    return TrainingSet(LIVER_NUMBER, "Liver", ("liver", "lesion"), tuple(cases), splits=1)
+    return TrainingSet(LIVER_NUMBER, LIVER, ("liver", "lesion"), tuple(cases), splits=1)
 
 
 def _liver_labels(path: Path, _: Annotations) -> Volume:

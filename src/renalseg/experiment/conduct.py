@@ -5,18 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.cohort import Cohort
-from renalseg.experiment.cohorts import kits_training_set, liver_training_set
+from renalseg.experiment.cohorts import (
+    KITS,
+    KITS_NUMBER,
+    LIVER,
+    LIVER_NUMBER,
+    kits_training_set,
+    liver_training_set,
+)
 from renalseg.experiment.config import load_experiment
 from renalseg.experiment.describe import describe
 from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
-from renalseg.experiment.tasks import is_done, tasks
-from renalseg.models.checkpoints import LATEST
+from renalseg.experiment.standing import Progress, look
+from renalseg.experiment.tasks import tasks
+from renalseg.experiment.trainings import needs_pretraining, pretraining_task
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.dataset import TrainingSet
 from renalseg.training.workspace import Workspace
-from renalseg.workers import default_workers, worker_pool
+from renalseg.workers import default_workers, visible_gpus, worker_pool
 
 
 def plan_run(
@@ -50,7 +58,7 @@ def conduct(
     """Run an experiment on a cohort and write its tables and page."""
     opened = Cohort.open(cohort)
     job = _job(config, opened, output, recipes, folds, reporter, liver, everything, device)
-    with worker_pool(workers or default_workers(job.device)) as pool:
+    with worker_pool(workers or default_workers(job.device), visible_gpus(job.device)) as pool:
         run(job, pool, reporter)
         return conclude(job, opened, pool, reporter)
 
@@ -70,20 +78,16 @@ def progress_of(
     folds: Sequence[int] | None = None,
     *,
     everything: bool = False,
-) -> list[dict[str, str]]:
-    """Say of every training whether it is done, begun or not begun."""
+) -> Progress:
+    """Say where an experiment stands; it may be running."""
     experiment = load_experiment(config)
     chosen = experiment.select(recipes, everything=everything)
-    workspace, dataset = Workspace(output), TrainingSet(21, "KiTS", (), (), 1).name
-    states = []
-    for task in tasks(experiment, chosen, chosen_folds(experiment, folds)):
-        folder = workspace.model(task.recipe.name, dataset, task.stage) / f"fold_{task.fold}"
-        if is_done(workspace, dataset, task):
-            state = "done"
-        else:
-            state = "begun" if (folder / LATEST).is_file() else "not begun"
-        states.append({"run": task.title, "state": state})
-    return states
+    workspace, dataset = Workspace(output), TrainingSet(KITS_NUMBER, KITS, (), (), 1).name
+    wanted = [(dataset, t) for t in tasks(experiment, chosen, chosen_folds(experiment, folds))]
+    if any(map(needs_pretraining, chosen)):
+        liver = TrainingSet(LIVER_NUMBER, LIVER, (), (), 1).name
+        wanted.insert(0, (liver, pretraining_task(experiment)))
+    return look(workspace, wanted)
 
 
 def _job(

@@ -15,7 +15,7 @@ from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, run
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.workspace import Workspace
-from renalseg.workers import default_workers, worker_pool
+from renalseg.workers import default_workers, visible_gpus, worker_pool
 
 NOTE = "Trained for minutes on synthetic phantoms. Not a medical device, and not a result."
 
@@ -52,7 +52,7 @@ def run_demo(
     )
     livers = replace(kidneys, cases=settings.liver_cases, seed=settings.seed + 1)
     device = resolve_device(device)
-    with worker_pool(workers or default_workers(device)) as pool:
+    with worker_pool(workers or default_workers(device), visible_gpus(device)) as pool:
         with stage(reporter, f"make {settings.cases} phantoms with kidneys, tumors and cysts"):
             _write(write_phantom_cohort, folder / "cohort", kidneys, pool, reporter)
         with stage(reporter, f"make {settings.liver_cases} phantoms with livers and lesions"):

@@ -6,10 +6,10 @@ from typing import Any
 from renalseg.experiment.config import Experiment
 from renalseg.experiment.paper_tables import PAPER_TABLES
 from renalseg.experiment.tasks import Task, tasks
-from renalseg.models.plans import LOWRES, Plan
+from renalseg.experiment.trainings import needs_pretraining
+from renalseg.models.plans import CASCADE, FULLRES, Plan, nnunet_plans
 from renalseg.training.dataset import crossval_splits
-from renalseg.training.recipe import Recipe, Schedule
-from renalseg.training.run import stages
+from renalseg.training.recipe import Recipe, Regularization, Schedule
 
 ORDINAL = {False: "random", True: "pretrained on liver and lesions (LiTS)"}
 
@@ -31,7 +31,7 @@ def describe(
     splits = crossval_splits(sorted(names), experiment.splits)
     sizes = [(len(split["train"]), len(split["val"])) for split in splits]
     runs = [_run(experiment, task, *sizes[task.fold]) for task in tasks(experiment, recipes, folds)]
-    if any(recipe.pretrained for recipe in recipes):
+    if any(map(needs_pretraining, recipes)):
         runs.insert(0, _pretraining(experiment))
     return {
         "experiment": experiment.name,
@@ -73,8 +73,7 @@ def _plan(plan: Plan | None) -> dict[str, Any] | None:
 
 
 def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[str, Any]:
-    recipe, plan = task.recipe, experiment.fixed_plan
-    first = task.stage == stages(recipe)[0]
+    recipe, plan = task.recipe.at(task.stage), experiment.fixed_plan
     term = recipe.regularization
     described: dict[str, Any] = {
         "model": recipe.name,
@@ -84,10 +83,10 @@ def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[
         "train": train,
         "validate": validate,
         "annotations": recipe.variant,
-        "initial_weights": ORDINAL[recipe.pretrained and first],
+        "initial_weights": ORDINAL[recipe.pretrained],
         "loss": "Dice + cross-entropy"
         if term is None
-        else f"Dice + cross-entropy + {term.weight:g} x {term.kind} loss",
+        else f"Dice + cross-entropy + {term.weight:g} x {_loss_name(term)} loss",
         "lambda": None if term is None else term.weight,
         "beta": None if term is None else term.beta,
         **_schedule(recipe.schedule),
@@ -112,16 +111,24 @@ def _pretraining(experiment: Experiment) -> dict[str, Any]:
 
 
 def _resolution(plan: Plan | None, stage: str) -> dict[str, Any]:
+    """What a stage sees, from the plans that nnU-Net would read."""
     if plan is None:
         return {}
-    resolution = plan.lowres if stage == LOWRES else plan.fullres
+    plans = nnunet_plans(plan, "", [plan.fullres.spacing_mm], [plan.fullres.patch_size])
+    settings = plans["configurations"][FULLRES if stage == CASCADE else stage]
     return {
-        "spacing_mm": list(resolution.spacing_mm),
-        "patch": list(resolution.patch_size),
-        "batch_size": plan.batch_size,
-        "downsamplings": plan.downsamplings,
+        "spacing_mm": settings["spacing"],
+        "patch": settings["patch_size"],
+        "batch_size": settings["batch_size"],
+        "downsamplings": settings["architecture"]["arch_kwargs"]["n_stages"] - 1,
         "clip_hu": list(plan.intensity.clip_hu),
     }
+
+
+def _loss_name(term: Regularization) -> str:
+    """The term as the paper names it, and by its neighbours where the paper has none."""
+    name = {4: "image", 6: "volume"}.get(term.neighbours, f"{term.neighbours}-neighbour")
+    return name if term.dilation == 1 else f"{name} (dilation {term.dilation})"
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from renalseg.metrics.scores_file import SAMPLES_FILE
 from renalseg.report import CaseView, Curve, DrawnCase, draw, write_report
 from renalseg.training.curves import CURVES
 from renalseg.training.dataset import TrainingCase
-from renalseg.training.run import stages
 from renalseg.volume import read_image, read_labels
 
 #: Beside the tables: what a reviewer asks of them.
@@ -188,7 +187,7 @@ def _curves(job: Job) -> Iterator[Curve]:
     if job.pretraining_set is not None:
         runs.insert(0, (job.experiment.pretraining_recipe, job.pretraining_set.name))
     for recipe, dataset in runs:
-        for name in stages(recipe):
+        for name in recipe.stages:
             model = job.workspace.model(recipe.name, dataset, name)
             for path in sorted(model.glob(f"fold_*/{CURVES}")):
                 content = json.loads(path.read_text())

@@ -1,6 +1,6 @@
 """Recipes times folds: prepare, pretrain, train, predict what was held out. It resumes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any
 
 from renalseg.errors import ExperimentError
 from renalseg.experiment.config import Experiment
+from renalseg.experiment.failures import failure_line
 from renalseg.experiment.heldout import predict_held_out
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.settle import settle
@@ -17,15 +18,16 @@ from renalseg.experiment.tasks import Task, is_done, tasks
 from renalseg.experiment.trainings import (
     PRETRAIN,
     finished_epochs,
+    needs_pretraining,
     pretraining_task,
     training_steps,
 )
 from renalseg.models.ensemble import Ensemble, write_ensemble
-from renalseg.models.plans import FULLRES
+from renalseg.models.plans import FULLRES, preprocessed_as
+from renalseg.training.annotations import Annotations, needed_variants
 from renalseg.training.dataset import TrainingSet
 from renalseg.training.preprocess import prepare, preprocess_case
-from renalseg.training.recipe import Annotations, Recipe
-from renalseg.training.run import stages
+from renalseg.training.recipe import Recipe
 from renalseg.training.workspace import Workspace
 
 
@@ -80,7 +82,7 @@ class Job:
 
     def models(self, recipe: Recipe) -> list[Path]:
         """The model folders of a recipe, first stage first."""
-        return [self.workspace.model(recipe.name, self.dataset, name) for name in stages(recipe)]
+        return [self.workspace.model(recipe.name, self.dataset, name) for name in recipe.stages]
 
     def sets(self) -> dict[str, tuple[str, ...]]:
         """Every set of predictions that can be made: trained recipes, and ensembles of them."""
@@ -139,12 +141,11 @@ def keep_ensemble(job: Job) -> Ensemble:
 
 def _preprocess(job: Job, pool: Executor, reporter: Reporter) -> None:
     """Preprocess the cohort, and liver and lesions where a recipe starts from them."""
-    variants = tuple(dict.fromkeys(recipe.annotations for recipe in job.recipes))
-    configurations = tuple(sorted({name for recipe in job.recipes for name in stages(recipe)}))
     with stage(reporter, "preprocess the cohort"):
         plans = prepare(job.workspace, job.training_set, job.experiment.fixed_plan)
-        _preprocess_cases(job, job.training_set, plans, configurations, variants, pool, reporter)
-    pretrained = [recipe.name for recipe in job.recipes if recipe.pretrained]
+        variants = _needed_variants(job.recipes)
+        _preprocess_cases(job, job.training_set, plans, variants, pool, reporter)
+    pretrained = [recipe.name for recipe in job.recipes if needs_pretraining(recipe)]
     if not pretrained:
         return
     liver = job.pretraining_set
@@ -155,26 +156,28 @@ def _preprocess(job: Job, pool: Executor, reporter: Reporter) -> None:
         )
     with stage(reporter, "preprocess liver and lesions"):
         plans = prepare(job.workspace, liver, plans)
-        _preprocess_cases(job, liver, plans, (FULLRES,), ("majority",), pool, reporter)
+        _preprocess_cases(job, liver, plans, {FULLRES: ("majority",)}, pool, reporter)
+
+
+def _needed_variants(recipes: Sequence[Recipe]) -> dict[str, tuple[Annotations, ...]]:
+    """The label variants to preprocess, by configuration; a mean after its maps."""
+    needed: dict[str, list[Annotations]] = {}
+    for recipe in recipes:
+        for name in recipe.stages:
+            variants = needed_variants(recipe.at(name).annotations)
+            needed.setdefault(preprocessed_as(name), []).extend(variants)
+    return {name: tuple(dict.fromkeys(needed[name])) for name in sorted(needed)}
 
 
 def _preprocess_cases(
     job: Job,
     training_set: TrainingSet,
     plans: dict[str, Any],
-    configurations: tuple[str, ...],
-    variants: tuple[Annotations, ...],
+    variants: Mapping[str, tuple[Annotations, ...]],
     pool: Executor,
     reporter: Reporter,
 ) -> None:
-    one = partial(
-        preprocess_case,
-        job.workspace,
-        training_set,
-        plans,
-        configurations=configurations,
-        variants=variants,
-    )
+    one = partial(preprocess_case, job.workspace, training_set, plans, variants=variants)
     for done, _ in enumerate(pool.map(one, training_set.cases), 1):
         reporter.update(done, len(training_set.cases))
 
@@ -186,6 +189,7 @@ def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> 
     if liver and any(step.title == PRETRAIN for step in steps):
         trainings.append((liver, pretraining_task(job.experiment)))
     total = sum(task.recipe.schedule.epochs for _, task in trainings)
+    logs = job.workspace.root / "logs"
 
     def show() -> None:
         epochs = (finished_epochs(job.workspace, data, task) for data, task in trainings)
@@ -193,7 +197,13 @@ def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> 
 
     networks = sum(not step.title.startswith("predict") for step in steps)
     with stage(reporter, f"train {networks} networks, {len(trainings) - networks} stood already"):
-        run_steps(steps, pool, reporter.done, show)
+        run_steps(
+            steps,
+            pool,
+            reporter.done,
+            show,
+            lambda title, error: reporter.problem(failure_line(title, error, logs)),
+        )
 
 
 def chosen_folds(experiment: Experiment, folds: Sequence[int] | None) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from renalseg.experiment.config import Experiment
 from renalseg.models.plans import LOWRES
 from renalseg.training.recipe import Recipe
-from renalseg.training.run import is_trained, stages
+from renalseg.training.run import is_trained
 from renalseg.training.workspace import Workspace
 
 
@@ -41,7 +41,7 @@ def tasks(
     return [
         Task(recipe, stage, fold)
         for recipe in recipes
-        for stage in stages(recipe)
+        for stage in recipe.stages
         for fold in (range(experiment.splits) if stage == LOWRES else chosen)
     ]
 

@@ -12,7 +12,7 @@ from renalseg.models.plans import CASCADE, FULLRES, LOWRES
 from renalseg.training.cascade import predict_next_stage
 from renalseg.training.curves import CURVES
 from renalseg.training.recipe import Recipe
-from renalseg.training.run import stages, train_fold
+from renalseg.training.run import train_fold
 from renalseg.training.workspace import Workspace
 
 PRETRAIN = "pretrain on liver and lesions"
@@ -21,6 +21,11 @@ PRETRAIN = "pretrain on liver and lesions"
 def pretraining_task(experiment: Experiment) -> Task:
     """The network that pretrained recipes start from."""
     return Task(experiment.pretraining_recipe, FULLRES, 0)
+
+
+def needs_pretraining(recipe: Recipe) -> bool:
+    """Whether any of a recipe's stages starts from the pretrained network."""
+    return any(recipe.at(stage).pretrained for stage in recipe.stages)
 
 
 def training_steps(
@@ -43,14 +48,13 @@ def training_steps(
     """
     steps, start = [], None
     pretraining = pretraining_task(experiment)
-    if liver is not None and any(task.recipe.pretrained for task in wanted):
+    if liver is not None and any(task.recipe.at(task.stage).pretrained for task in wanted):
         model = workspace.model(pretraining.recipe.name, liver, pretraining.stage)
         start = model / "fold_0" / FINAL
         if not is_done(workspace, liver, pretraining):
             steps.append(Step(PRETRAIN, train, (workspace, liver, pretraining, None, device)))
     for task in wanted:
-        first = task.stage == stages(task.recipe)[0]
-        weights = start if task.recipe.pretrained and first else None
+        weights = start if task.recipe.at(task.stage).pretrained else None
         needs = {PRETRAIN} if weights else set()
         if task.stage == CASCADE:
             needs = {_next_stage(task.recipe, fold) for fold in range(experiment.splits)}

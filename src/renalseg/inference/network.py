@@ -12,6 +12,7 @@ import numpy as np
 from renalseg.errors import ModelError
 from renalseg.inference.scan import Scan
 from renalseg.models.checkpoints import FINAL, load_checkpoint
+from renalseg.models.device import cpu_layout
 from renalseg.types import AnyArray, LabelArray
 
 
@@ -67,7 +68,7 @@ class Network:
                 checkpoints[0]["inference_allowed_mirroring_axes"],
             )
         if torch.device(device).type == "cpu":
-            predictor.network.to(memory_format=torch.channels_last_3d)
+            predictor.network.to(memory_format=cpu_layout(configuration.patch_size))
         return cls(folder, predictor)
 
     @property

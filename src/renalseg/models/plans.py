@@ -1,11 +1,12 @@
 """The paper's plan, and any other fixed plan, as a plain nnU-Net v2 plans file.
 
-nnU-Net's arrays are SimpleITK's: for a scan stored I-P-L their axes are (column, row, slice).
-A plan here is written in the same order.
+nnU-Net's arrays are SimpleITK's: for a scan stored I-P-L their axes are (column, row, slice). The
+plans turn them, so that networks see (slice, row, column), and a 2D network axial slices. A plan is
+written in that order too.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +18,11 @@ LINEAR = "resample_torch_fornnunet"
 FULLRES = "3d_fullres"
 LOWRES = "3d_lowres"
 CASCADE = "3d_cascade_fullres"
+PLANAR = "2d"
+
+#: nnU-Net's presets with a residual encoder (Isensee et al. 2024, "nnU-Net Revisited").
+Residual = Literal["resenc-m", "resenc-l", "resenc-xl"]
+_RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6)
 
 
 class Resolution(BaseModel):
@@ -31,6 +37,22 @@ class Resolution(BaseModel):
 
     spacing_mm: Triple
     patch_size: Shape
+
+
+class Budget(BaseModel):
+    """What a network trains on at a time, where that is not the plan's own.
+
+    Attributes:
+        patch_size: Voxels of one training patch: three sizes, or two for a 2D network.
+        batch_size: Patches per iteration.
+        features: Feature maps per stage; the plan's when absent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patch_size: tuple[int, ...] = Field(min_length=2, max_length=3)
+    batch_size: int = Field(ge=1)
+    features: tuple[int, ...] | None = Field(default=None, min_length=3)
 
 
 class Intensity(BaseModel):
@@ -55,6 +77,9 @@ class Plan(BaseModel):
         intensity: Normalisation.
         resampling: ``spline`` is nnU-Net's default (third order for images); ``linear`` its torch
             version, many times faster.
+        budgets: Patches and batches of larger networks, and of a 2D one, at full resolution. Where
+            one is absent, a residual network takes those of the plain one, and a 2D network its
+            axial extent and six times its batch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +91,7 @@ class Plan(BaseModel):
     convolutions: int = Field(default=2, ge=1)
     intensity: Intensity
     resampling: Literal["spline", "linear"] = "spline"
+    budgets: Mapping[Residual | Literal["2d"], Budget] = {}
 
     @property
     def downsamplings(self) -> int:
@@ -84,14 +110,36 @@ class Plan(BaseModel):
         return self
 
 
-#: What nnU-Net v1 determined for KiTS21 (Golts et al. 2021, sections 2.1-2.3).
+#: What nnU-Net v1 determined for KiTS21 (Golts et al. 2021, sections 2.1-2.3). The budgets are what
+#: the planners of nnU-Net 2.8.1 choose at this voxel size for KiTS21's median scan.
 PAPER_PLAN = Plan(
     fullres=Resolution(spacing_mm=(0.78, 0.78, 0.78), patch_size=(128, 128, 128)),
     lowres=Resolution(spacing_mm=(1.99, 1.99, 1.99), patch_size=(128, 128, 128)),
     batch_size=2,
     features=(32, 64, 128, 256, 320, 320),
     intensity=Intensity(clip_hu=(-62.0, 310.0), mean_hu=104.9, std_hu=75.3),
+    budgets={
+        "resenc-l": Budget(patch_size=(160, 224, 192), batch_size=2),
+        "resenc-xl": Budget(
+            patch_size=(192, 256, 256), batch_size=2, features=(32, 64, 128, 256, 320, 320, 320)
+        ),
+        "2d": Budget(
+            patch_size=(512, 512),
+            batch_size=12,
+            features=(32, 64, 128, 256, 512, 512, 512, 512),
+        ),
+    },
 )
+
+
+def residual_configuration(network: str) -> str:
+    """The nnU-Net configuration of a residual network."""
+    return f"{FULLRES}_{network.replace('-', '_')}"
+
+
+def preprocessed_as(configuration: str) -> str:
+    """The configuration whose preprocessed files another one trains on."""
+    return FULLRES if configuration.startswith((FULLRES, CASCADE)) else configuration
 
 
 def nnunet_plans(
@@ -102,28 +150,67 @@ def nnunet_plans(
     Args:
         plan: The plan.
         dataset: Name of the nnU-Net data set, e.g. ``Dataset021_KiTS``.
-        spacings_mm: Voxel size of each training case, nnU-Net's axis order.
-        shapes: Shape of each training case, nnU-Net's axis order.
+        spacings_mm: Voxel size of each training case: slice, row, column.
+        shapes: Shape of each training case in the same order.
 
     Returns:
         The content of ``nnUNetPlans.json``.
     """
     spacing = [_median([s[axis] for s in spacings_mm]) for axis in range(3)]
     shape = [round(_median([float(s[axis]) for s in shapes])) for axis in range(3)]
-    lowres = _configuration(plan, LOWRES, plan.lowres, spacing, shape)
-    fullres = _configuration(plan, FULLRES, plan.fullres, spacing, shape)
+
+    def configuration(
+        name: str,
+        mm: tuple[float, ...],
+        budget: Budget,
+        blocks: tuple[int, ...] | None = None,
+    ) -> dict[str, Any]:
+        whole = mm if len(mm) == 3 else (spacing[0], *mm)  # a 2D network leaves slices as they are
+        size = [round(n * old / new) for n, old, new in zip(shape, spacing, whole, strict=True)]
+        return {
+            "data_identifier": f"{PLANS_NAME}_{preprocessed_as(name)}",
+            "preprocessor_name": "DefaultPreprocessor",
+            "batch_size": budget.batch_size,
+            "patch_size": list(budget.patch_size),
+            "median_image_size_in_voxels": [float(n) for n in size],
+            "spacing": list(mm),
+            "normalization_schemes": ["CTNormalization"],
+            "use_mask_for_norm": [False],
+            "batch_dice": name != LOWRES,
+            **_resampling(plan),
+            "architecture": _architecture(plan, budget, blocks),
+        }
+
+    fullres, lowres = plan.fullres, plan.lowres
+    plain = Budget(patch_size=fullres.patch_size, batch_size=plan.batch_size)
+    coarse = Budget(patch_size=lowres.patch_size, batch_size=plan.batch_size)
+    planar = plan.budgets.get("2d") or Budget(
+        patch_size=fullres.patch_size[1:], batch_size=6 * plan.batch_size
+    )
+    residual = {
+        residual_configuration(name): configuration(
+            residual_configuration(name),
+            fullres.spacing_mm,
+            plan.budgets.get(name, plain),
+            _RESIDUAL_BLOCKS,
+        )
+        for name in get_args(Residual)
+    }
+    turn = [2, 1, 0]  # from SimpleITK's (column, row, slice)
     return {
         "dataset_name": dataset,
         "plans_name": PLANS_NAME,
         "original_median_spacing_after_transp": spacing,
         "original_median_shape_after_transp": shape,
         "image_reader_writer": "SimpleITKIO",
-        "transpose_forward": [0, 1, 2],
-        "transpose_backward": [0, 1, 2],
+        "transpose_forward": turn,
+        "transpose_backward": turn,
         "configurations": {
-            LOWRES: {**lowres, "batch_dice": False, "next_stage": CASCADE},
-            FULLRES: {**fullres, "batch_dice": True},
+            PLANAR: configuration(PLANAR, fullres.spacing_mm[1:], planar),
+            LOWRES: {**configuration(LOWRES, lowres.spacing_mm, coarse), "next_stage": CASCADE},
+            FULLRES: configuration(FULLRES, fullres.spacing_mm, plain),
             CASCADE: {"inherits_from": FULLRES, "previous_stage": LOWRES},
+            **residual,
         },
         "experiment_planner_used": "renalseg",
         "label_manager": "LabelManager",
@@ -147,70 +234,48 @@ def intensity_properties(intensity: Intensity) -> dict[str, dict[str, float]]:
     }
 
 
-def read_plan(plans: Mapping[str, Any]) -> Plan:
-    """Read back the settings that matter from any nnU-Net v2 plans file.
-
-    Raises:
-        KeyError: If the plans lack a 3D configuration.
-    """
-    configurations = plans["configurations"]
-    fullres = configurations[FULLRES]
-    lowres = configurations.get(LOWRES, fullres)
-    network = fullres["architecture"]["arch_kwargs"]
-    channel = plans["foreground_intensity_properties_per_channel"]["0"]
-    return Plan(
-        fullres=Resolution(spacing_mm=fullres["spacing"], patch_size=fullres["patch_size"]),
-        lowres=Resolution(spacing_mm=lowres["spacing"], patch_size=lowres["patch_size"]),
-        batch_size=fullres["batch_size"],
-        features=network["features_per_stage"],
-        convolutions=network["n_conv_per_stage"][0],
-        intensity=Intensity(
-            clip_hu=(channel["percentile_00_5"], channel["percentile_99_5"]),
-            mean_hu=channel["mean"],
-            std_hu=channel["std"],
-        ),
-        resampling="linear" if fullres["resampling_fn_data"] == LINEAR else "spline",
+def _architecture(plan: Plan, budget: Budget, blocks: tuple[int, ...] | None) -> dict[str, Any]:
+    """A network as nnU-Net's planner writes it; ``blocks`` per stage make it a residual one."""
+    features = budget.features or plan.features
+    stages, axes = len(features), len(budget.patch_size)
+    encoder = (
+        {"n_conv_per_stage": [plan.convolutions] * stages}
+        if blocks is None
+        else {"n_blocks_per_stage": list(blocks[:stages])}
     )
-
-
-def _configuration(
-    plan: Plan, name: str, resolution: Resolution, spacing: list[float], shape: list[int]
-) -> dict[str, Any]:
-    stages = len(plan.features)
+    decoder = plan.convolutions if blocks is None else 1
+    network = "PlainConvUNet" if blocks is None else "ResidualEncoderUNet"
     return {
-        "data_identifier": f"{PLANS_NAME}_{name}",
-        "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": plan.batch_size,
-        "patch_size": list(resolution.patch_size),
-        "median_image_size_in_voxels": [
-            float(round(n * old / new))
-            for n, old, new in zip(shape, spacing, resolution.spacing_mm, strict=True)
-        ],
-        "spacing": list(resolution.spacing_mm),
-        "normalization_schemes": ["CTNormalization"],
-        "use_mask_for_norm": [False],
-        **_resampling(plan),
-        "architecture": {
-            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-            "arch_kwargs": {
-                "n_stages": stages,
-                "features_per_stage": list(plan.features),
-                "conv_op": "torch.nn.modules.conv.Conv3d",
-                "kernel_sizes": [[3, 3, 3]] * stages,
-                "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
-                "n_conv_per_stage": [plan.convolutions] * stages,
-                "n_conv_per_stage_decoder": [plan.convolutions] * (stages - 1),
-                "conv_bias": True,
-                "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-                "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-                "dropout_op": None,
-                "dropout_op_kwargs": None,
-                "nonlin": "torch.nn.LeakyReLU",
-                "nonlin_kwargs": {"inplace": True},
-            },
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{network}",
+        "arch_kwargs": {
+            "n_stages": stages,
+            "features_per_stage": list(features),
+            "conv_op": f"torch.nn.modules.conv.Conv{axes}d",
+            "kernel_sizes": [[3] * axes] * stages,
+            "strides": _strides(plan, budget.patch_size, stages),
+            **encoder,
+            "n_conv_per_stage_decoder": [decoder] * (stages - 1),
+            "conv_bias": True,
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{axes}d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
         },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }
+
+
+def _strides(plan: Plan, patch_size: tuple[int, ...], stages: int) -> list[list[int]]:
+    """Halve an axis as long as it keeps nnU-Net's least edge of 4, or the plan's own if smaller."""
+    sizes = (*plan.fullres.patch_size, *plan.lowres.patch_size)
+    edge = min(4, *(size // 2**plan.downsamplings for size in sizes))
+    left, strides = list(patch_size), [[1] * len(patch_size)]
+    for _ in range(stages - 1):
+        strides.append([2 if n % 2 == 0 and n // 2 >= edge else 1 for n in left])
+        left = [n // step for n, step in zip(left, strides[-1], strict=True)]
+    return strides
 
 
 def _resampling(plan: Plan) -> dict[str, Any]:

@@ -2,3 +2,5 @@
 
 CURVES = "curves.json"
 LOGGED = ("train_losses", "val_losses", "mean_fg_dice", "lrs")
+#: How long each epoch took.
+SECONDS = "epoch_seconds"

@@ -8,7 +8,7 @@ from typing import Any
 from renalseg.files import write_json
 from renalseg.labels import FOREGROUND
 from renalseg.models.plans import Shape, Triple
-from renalseg.training.recipe import Annotations
+from renalseg.training.annotations import Annotations
 from renalseg.volume import Volume, read_image
 
 #: nnU-Net's own seed for splits; version 1, which the paper used, has the same.
@@ -142,10 +142,10 @@ def storage(path: Path) -> str:
 
 
 def geometry(path: Path) -> tuple[Triple, Shape]:
-    """Voxel size in mm and shape of a NIfTI file, in nnU-Net's axis order (column, row, slice)."""
+    """Voxel size in mm and shape of a NIfTI file stored I-P-L: slice, row, column."""
     import nibabel
 
     image: Any = nibabel.load(path)
-    sizes = [float(size) for size in image.header.get_zooms()[:3]]
-    shape = [int(count) for count in image.shape[:3]]
-    return (sizes[2], sizes[1], sizes[0]), (shape[2], shape[1], shape[0])
+    slice_mm, row_mm, column_mm = (float(size) for size in image.header.get_zooms()[:3])
+    slices, rows, columns = (int(count) for count in image.shape[:3])
+    return (slice_mm, row_mm, column_mm), (slices, rows, columns)

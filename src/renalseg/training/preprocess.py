@@ -10,27 +10,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from renalseg.files import write_json
 from renalseg.models.plans import (
-    CASCADE,
-    FULLRES,
     PLANS_NAME,
     Plan,
     intensity_properties,
     nnunet_plans,
 )
+from renalseg.training.annotations import Annotations
 from renalseg.training.dataset import (
     TrainingCase,
     TrainingSet,
     geometry,
     write_raw,
 )
-from renalseg.training.recipe import Annotations, variant_name
-from renalseg.training.variants import label_path, locations_path
+from renalseg.training.label_variants import write_variants
 from renalseg.training.workspace import Workspace
-from renalseg.types import AnyArray
 
 
 def prepare(
@@ -98,8 +93,7 @@ def preprocess_case(
     training_set: TrainingSet,
     plans: dict[str, Any],
     case: TrainingCase,
-    configurations: Sequence[str],
-    variants: Sequence[Annotations],
+    variants: Mapping[str, Sequence[Annotations]],
 ) -> None:
     """Preprocess one case; what stands is kept.
 
@@ -108,13 +102,12 @@ def preprocess_case(
         training_set: What the case belongs to.
         plans: nnU-Net's plans.
         case: The case.
-        configurations: nnU-Net configurations; a cascade's second stage shares the full
-            resolution's files.
-        variants: The choices of annotations to preprocess labels for.
+        variants: For each nnU-Net configuration the label variants to preprocess; a mean stands
+            after its maps.
     """
     once = replace(case, labels=cache(case.labels))
-    for name in sorted({FULLRES if name == CASCADE else name for name in configurations}):
-        _preprocess(workspace, training_set, plans, once, name, variants)
+    for name, wanted in variants.items():
+        _preprocess(workspace, training_set, plans, once, name, wanted)
 
 
 def _preprocess(
@@ -126,7 +119,6 @@ def _preprocess(
     variants: Sequence[Annotations],
 ) -> None:
     """Preprocess a case for one configuration: the image once, the labels once per variant."""
-    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(plans)
@@ -150,49 +142,4 @@ def _preprocess(
         for suffix in (".b2nd", "_seg.b2nd", ".pkl"):  # the last one says that all are there
             os.replace(beside / f"{case.case_id}{suffix}", images / f"{case.case_id}{suffix}")
         beside.rmdir()
-    missing = [
-        (choice, workspace.labels(training_set.name, configuration, variant_name(choice)))
-        for choice in variants
-    ]
-    missing = [(c, f) for c, f in missing if not locations_path(f, case.case_id).exists()]
-    if not missing:
-        return
-    stored = nnUNetDatasetBlosc2(str(images), [case.case_id])
-    _, seg, _, properties = stored.load_case(case.case_id)
-    outside = seg[:] == -1
-    for choice, folder in missing:
-        # run_case_npy on the labels alone: nnU-Net's order is transpose, crop, resample
-        labels = case.labels(choice).array.transpose(2, 1, 0)[None].astype(np.int16)
-        labels = labels.transpose(0, *(axis + 1 for axis in manager.transpose_forward))
-        box = tuple(slice(*bounds) for bounds in properties["bbox_used_for_cropping"])
-        spacing = [properties["spacing"][axis] for axis in manager.transpose_forward]
-        labels = settings.resampling_fn_seg(
-            labels[(slice(None), *box)], seg.shape[1:], spacing, settings.spacing
-        )
-        labels[outside & (labels == 0)] = -1
-        locations = preprocessor._sample_foreground_locations(
-            labels, range(1, len(training_set.classes) + 1)
-        )
-        _save_variant(folder, case.case_id, labels.astype(np.int8), locations)
-
-
-def _save_variant(
-    folder: Path, case_id: str, labels: AnyArray, locations: dict[int, AnyArray]
-) -> None:
-    """Write labels first and locations last: these say that both are there."""
-    import blosc2
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = label_path(folder, case_id)
-    beside = path.with_name(f"part-{path.name}")
-    beside.unlink(missing_ok=True)
-    blosc2.asarray(np.ascontiguousarray(labels), urlpath=str(beside))
-    os.replace(beside, path)
-    path = locations_path(folder, case_id)
-    beside = path.with_name(f"part-{path.name}")
-    arrays: dict[str, Any] = {
-        str(label): np.asarray(where, dtype=np.int64).reshape(-1, 4)
-        for label, where in locations.items()
-    }
-    np.savez_compressed(beside, **arrays)
-    os.replace(beside, path)
+    write_variants(workspace, training_set, case, configuration, variants, manager, preprocessor)

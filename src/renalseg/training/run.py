@@ -10,17 +10,13 @@ import numpy as np
 
 from renalseg.errors import ExperimentError
 from renalseg.models.checkpoints import FINAL, LATEST, load_checkpoint
-from renalseg.models.plans import CASCADE, FULLRES, LOWRES, PLANS_NAME
+from renalseg.models.plans import PLANS_NAME, preprocessed_as
+from renalseg.training.annotations import variant_name
 from renalseg.training.recipe import Recipe
 from renalseg.training.workspace import Workspace
 
 #: Called with finished epochs and all epochs.
 Progress = Callable[[int, int], None]
-
-
-def stages(recipe: Recipe) -> tuple[str, ...]:
-    """The nnU-Net configurations that a recipe trains, in their order."""
-    return (LOWRES, CASCADE) if recipe.configuration == "cascade" else (FULLRES,)
 
 
 def is_trained(workspace: Workspace, dataset: str, recipe: Recipe, stage: str, fold: int) -> bool:
@@ -57,7 +53,7 @@ def train_fold(
         workspace: Where the preprocessed data set lies and the model goes.
         dataset: Name of the data set, e.g. ``Dataset021_KiTS``.
         recipe: What to train.
-        stage: One of :func:`stages`; a cascade's second stage needs the first stage's predictions
+        stage: One of the recipe's; a cascade's second stage needs the first stage's predictions
             (:func:`renalseg.training.cascade.predict_next_stage`).
         fold: Index into ``splits_final.json``.
         start: Checkpoint whose weights the network starts from, except the last layers.
@@ -113,6 +109,8 @@ def make_trainer(
     dataset_json = json.loads((folder / "dataset.json").read_text())
     plans["continue_training"] = False
     trainer = RenalTrainer(plans, stage, fold, dataset_json, torch.device(device))
-    data_stage = FULLRES if stage == CASCADE else stage
-    trainer.configure(recipe, workspace.labels(dataset, data_stage, recipe.variant))
+    data = preprocessed_as(stage)
+    trainer.configure(
+        recipe, stage, lambda choice: workspace.labels(dataset, data, variant_name(choice))
+    )
     return trainer

@@ -12,9 +12,13 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from renalseg.files import write_json
 from renalseg.models.checkpoints import LATEST, load_checkpoint, save_checkpoint
-from renalseg.training.curves import CURVES, LOGGED
+from renalseg.models.device import cpu_layout
+from renalseg.training.annotations import Annotations, training_variants, validation_variant
+from renalseg.training.board import Board
+from renalseg.training.curves import CURVES, LOGGED, SECONDS
 from renalseg.training.potts import potts_loss
 from renalseg.training.recipe import Recipe
+from renalseg.training.soft_target import SoftTargetLoss, decode_mean
 from renalseg.training.variants import VariantDataset
 
 
@@ -27,19 +31,24 @@ class RenalTrainer(nnUNetTrainer):
 
     network: Any
     recipe: Recipe
-    labels: Path
+    fingerprint: str
+    training_labels: tuple[Path, ...]
+    validation_labels: tuple[Path, ...]
     on_progress: Callable[[int, int], None] | None = None
 
-    def configure(self, recipe: Recipe, labels: Path) -> None:
+    def configure(self, recipe: Recipe, stage: str, labels: Callable[[Annotations], Path]) -> None:
         """Take the recipe's numbers in place of nnU-Net's.
 
         Args:
             recipe: What to train.
-            labels: Folder of the label variant, preprocessed for this configuration.
+            stage: Which of its stages.
+            labels: Gives the folder of a label variant, preprocessed for this stage.
         """
-        schedule = recipe.schedule
-        self.recipe = recipe
-        self.labels = labels
+        self.recipe = recipe.at(stage)
+        self.fingerprint = recipe.fingerprint
+        choice, schedule = self.recipe.annotations, recipe.schedule
+        self.training_labels = tuple(labels(variant) for variant in training_variants(choice))
+        self.validation_labels = (labels(validation_variant(choice)),)
         self.num_epochs = schedule.epochs
         self.num_iterations_per_epoch = schedule.iterations
         self.num_val_iterations_per_epoch = schedule.validation_iterations
@@ -56,7 +65,9 @@ class RenalTrainer(nnUNetTrainer):
         """Build network, optimizer and loss; on a CPU in the memory layout that is fastest."""
         super().initialize()
         if self.device.type == "cpu":
-            self.network = self.network.to(memory_format=torch.channels_last_3d)
+            self.network = self.network.to(
+                memory_format=cpu_layout(self.configuration_manager.patch_size)
+            )
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
         """SGD with Nesterov momentum and polynomial decay per epoch (section 2.4)."""
@@ -81,40 +92,52 @@ class RenalTrainer(nnUNetTrainer):
 
     def get_tr_and_val_datasets(self) -> tuple[VariantDataset, VariantDataset]:
         """The fold's cases with the recipe's labels."""
+        labels = (self.training_labels, self.validation_labels)
         training, validation = (
             VariantDataset(
                 self.preprocessed_dataset_folder,
                 list(keys),
                 self.folder_with_segs_from_previous_stage,
-                labels=self.labels,
+                labels=folders,
             )
-            for keys in self.do_split()
+            for keys, folders in zip(self.do_split(), labels, strict=True)
         )
         return training, validation
+
+    def _build_loss(self) -> Any:
+        """nnU-Net's Dice and cross-entropy, that also take a soft target."""
+        loss = super()._build_loss()
+        if self.enable_deep_supervision:
+            loss.loss = SoftTargetLoss(loss.loss)
+            return loss
+        return SoftTargetLoss(loss)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """One iteration: Dice, cross-entropy, and the regularised loss if there is one (eq. 1)."""
         data = self._to_device(batch["data"])
         target = [level.to(self.device, non_blocking=True) for level in batch["target"]]
+        if self.recipe.annotations == "mean":
+            classes = self.label_manager.num_segmentation_heads
+            target = [decode_mean(level, classes) for level in target]
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
             output = self.network(data)
             loss = self.loss(output, target)
         term = self.recipe.regularization
         if term is not None and term.weight > 0:
-            axes = self.neighbour_axes(term.kind)
+            axes = self.neighbour_axes(term.neighbours)
             probabilities = torch.softmax(output[0].float(), dim=1)
             loss = loss + term.weight * potts_loss(data[:, :1], probabilities, term.beta, axes)
         self._step(loss)
         return {"loss": loss.detach().cpu().numpy()}
 
-    def neighbour_axes(self, kind: str) -> list[int]:
+    def neighbour_axes(self, neighbours: int) -> list[int]:
         """The network's spatial axes along which the regularised loss compares neighbours.
 
         nnU-Net's arrays are (column, row, slice) before its own transposition.
         """
         order = list(self.plans_manager.transpose_forward)
-        return [axis for axis in range(3) if kind == "volume" or order[axis] != 2]
+        return [axis for axis in range(3) if neighbours == 6 or order[axis] != 2]
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's, with the batch in the fastest memory layout."""
@@ -125,7 +148,7 @@ class RenalTrainer(nnUNetTrainer):
     def _to_device(self, data: torch.Tensor) -> torch.Tensor:
         data = data.to(self.device, non_blocking=True)
         if self.device.type == "cpu":
-            return data.to(memory_format=torch.channels_last_3d)
+            return data.to(memory_format=cpu_layout(self.configuration_manager.patch_size))
         return data
 
     def _step(self, loss: torch.Tensor) -> None:
@@ -140,6 +163,16 @@ class RenalTrainer(nnUNetTrainer):
         self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()
 
+    def on_train_start(self) -> None:
+        """Open TensorBoard's file beside nnU-Net's preparations."""
+        super().on_train_start()
+        self.board = Board(self.folder, self.current_epoch)
+
+    def on_train_end(self) -> None:
+        """Close it again."""
+        super().on_train_end()
+        self.board.close()
+
     def on_epoch_end(self) -> None:
         """Keep curves and a checkpoint of every epoch: what is interrupted loses at most one."""
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
@@ -151,8 +184,14 @@ class RenalTrainer(nnUNetTrainer):
             self.on_progress(self.current_epoch, self.num_epochs)
 
     def _write_curves(self) -> None:
-        curves = {name: [float(v) for v in self.logger.get_value(name, None)] for name in LOGGED}
+        def logged(name: str) -> list[float]:
+            return [float(value) for value in self.logger.get_value(name, None)]
+
+        curves = {name: logged(name) for name in LOGGED}
+        times = zip(logged("epoch_start_timestamps"), logged("epoch_end_timestamps"), strict=True)
+        curves[SECONDS] = [end - start for start, end in times]
         write_json({"epochs": self.num_epochs, **curves}, self.folder / CURVES)
+        self.board.write({name: values[-1] for name, values in curves.items()}, self.current_epoch)
 
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint of tensors and plain values that names nnU-Net's own trainer."""
@@ -168,7 +207,7 @@ class RenalTrainer(nnUNetTrainer):
             "init_args": {"configuration": self.configuration_name, "fold": self.fold},
             "trainer_name": "nnUNetTrainer",
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
-            "recipe": self.recipe.fingerprint,
+            "recipe": self.fingerprint,
         }
         save_checkpoint(content, Path(filename))
 

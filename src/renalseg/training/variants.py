@@ -4,6 +4,7 @@ Images lie where nnU-Net puts them; the labels of a variant, and the foreground 
 follow from them, lie in a folder of their own.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 
 class VariantDataset(nnUNetDatasetBlosc2):
-    """nnU-Net's data set with the labels of one variant in place of its own."""
+    """nnU-Net's data set with labels of its own: at every load those of one of the variants."""
 
     def __init__(
         self,
@@ -21,16 +22,18 @@ class VariantDataset(nnUNetDatasetBlosc2):
         identifiers: list[str] | None = None,
         folder_with_segs_from_previous_stage: str | None = None,
         *,
-        labels: Path,
+        labels: Sequence[Path],
     ) -> None:
+        """Take nnU-Net's arguments, and the folders of the variants."""
         super().__init__(folder, identifiers, folder_with_segs_from_previous_stage)
-        self.labels = labels
+        self.labels = tuple(labels)
 
     def load_case(self, identifier: str) -> tuple[Any, Any, Any, dict[str, Any]]:
-        """Read image, labels of the variant, previous stage's labels and properties of a case."""
+        """Read image, labels of a variant, previous stage's labels and properties of a case."""
         data, _, previous, properties = super().load_case(identifier)
-        labels = blosc2.open(urlpath=str(label_path(self.labels, identifier)), mode="r")
-        with np.load(locations_path(self.labels, identifier)) as stored:
+        folder = self.labels[np.random.randint(len(self.labels))]
+        labels = blosc2.open(urlpath=str(label_path(folder, identifier)), mode="r")
+        with np.load(locations_path(folder, identifier)) as stored:
             properties["class_locations"] = {int(key): stored[key] for key in stored.files}
         return data, labels, previous, properties
 
