@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) -e '.[dev,tensorboard]'
+	$(PIP) -e '.[dev]'
 	touch $@
 
 clean:

@@ -43,6 +43,13 @@ def run(
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would run, and leave."),
     jobs: int | None = JOBS,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
+    ray: str | None = typer.Option(
+        None,
+        "--ray",
+        metavar="ADDRESS",
+        help="Run on a Ray cluster (auto, HOST:PORT), one training per GPU; its nodes must see the "
+        "same folders.",
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Train, predict the held-out folds, score and fill the tables.
@@ -68,6 +75,7 @@ def run(
             everything=everything,
             device=device,
             workers=jobs,
+            ray=ray,
         )
         problems = reporter.problems
     typer.echo(outcome.text())

@@ -1,9 +1,12 @@
 """What ``renalseg experiment`` does: from file names to results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from renalseg.cluster import cluster
 from renalseg.cohort import Cohort
 from renalseg.experiment.cohorts import (
     KITS,
@@ -54,19 +57,47 @@ def conduct(
     everything: bool = False,
     device: str = AUTO,
     workers: int | None = None,
+    ray: str | None = None,
 ) -> Outcome:
-    """Run an experiment on a cohort and write its tables and page."""
-    opened = Cohort.open(cohort)
-    job = _job(config, opened, output, recipes, folds, reporter, liver, everything, device)
-    with worker_pool(workers or default_workers(job.device), visible_gpus(job.device)) as pool:
+    """Run an experiment on a cohort and write its tables and page.
+
+    Args:
+        config: Experiment file.
+        cohort: Folder in KiTS layout.
+        liver: LiTS's training data, where a recipe is pretrained.
+        output: Folder of the experiment.
+        recipes: Names of those to run; None for the file's default.
+        folds: Those to run; None for the file's own.
+        reporter: Told of every stage.
+        everything: Run every recipe where none is named.
+        device: A torch device, or ``auto``.
+        workers: How many trainings run side by side on this machine.
+        ray: Address of a Ray cluster to run on in place of this machine.
+    """
+    with _workers(device, workers, ray) as (pool, resolved):
+        opened = Cohort.open(cohort)
+        job = _job(config, opened, output, recipes, folds, reporter, liver, everything, resolved)
         run(job, pool, reporter)
         return conclude(job, opened, pool, reporter)
+
+
+@contextmanager
+def _workers(device: str, workers: int | None, ray: str | None) -> Iterator[tuple[Executor, str]]:
+    """Where steps run, and the device that they have there."""
+    if ray is not None:
+        with cluster(ray) as nodes:
+            found = "cuda" if nodes.has_gpus else "cpu"
+            yield nodes, found if device == AUTO else device
+        return
+    resolved = resolve_device(device)
+    with worker_pool(workers or default_workers(resolved), visible_gpus(resolved)) as pool:
+        yield pool, resolved
 
 
 def report_anew(config: str, cohort: Path, output: Path, reporter: Reporter) -> Outcome:
     """Write tables and page of what is predicted."""
     opened = Cohort.open(cohort)
-    job = _job(config, opened, output, None, None, reporter, None, True, AUTO)
+    job = _job(config, opened, output, None, None, reporter, None, True, "cpu")
     with worker_pool(default_workers("cpu")) as pool:
         return conclude(job, opened, pool, reporter)
 
@@ -110,5 +141,5 @@ def _job(
         workspace=workspace,
         training_set=kits_training_set(cohort, experiment.splits, workspace, reporter),
         pretraining_set=liver_training_set(liver) if liver else None,
-        device=resolve_device(device),
+        device=device,
     )

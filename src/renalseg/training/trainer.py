@@ -1,5 +1,6 @@
 """nnU-Net's trainer with the paper's additions (sections 2.4, 3.2-3.4)."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from time import time
@@ -173,6 +174,11 @@ class RenalTrainer(nnUNetTrainer):
         super().on_train_end()
         self.board.close()
 
+    def on_epoch_start(self) -> None:
+        """Begin the epoch's random numbers anew: one that is resumed is the one that was lost."""
+        super().on_epoch_start()
+        seed_everything(self.fold, self.current_epoch)
+
     def on_epoch_end(self) -> None:
         """Keep curves and a checkpoint of every epoch: what is interrupted loses at most one."""
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
@@ -236,7 +242,9 @@ class RenalTrainer(nnUNetTrainer):
         """Write nothing: nnU-Net's file holds the machine's name."""
 
 
-def seed_everything(seed: int) -> None:
-    """Make a training on one machine repeatable."""
+def seed_everything(*numbers: int) -> None:
+    """Make a training on one machine repeatable; numbers that differ give other draws."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
