@@ -17,8 +17,9 @@ from renalseg.models.device import cpu_layout
 from renalseg.training.annotations import Annotations, training_variants, validation_variant
 from renalseg.training.board import Board
 from renalseg.training.curves import CURVES, LOGGED, SECONDS
-from renalseg.training.potts import potts_loss
-from renalseg.training.recipe import Recipe
+from renalseg.training.neighbours import neighbourhood
+from renalseg.training.potts import potts_levels_loss, potts_loss
+from renalseg.training.recipe import Recipe, Regularization
 from renalseg.training.soft_target import SoftTargetLoss, decode_mean
 from renalseg.training.variants import VariantDataset
 
@@ -126,19 +127,28 @@ class RenalTrainer(nnUNetTrainer):
             loss = self.loss(output, target)
         term = self.recipe.regularization
         if term is not None and term.weight > 0:
-            axes = self.neighbour_axes(term.neighbours)
-            probabilities = torch.softmax(output[0].float(), dim=1)
-            loss = loss + term.weight * potts_loss(data[:, :1], probabilities, term.beta, axes)
+            loss = loss + term.weight * self.regularized_loss(term, data[:, :1], output)
         self._step(loss)
         return {"loss": loss.detach().cpu().numpy()}
 
-    def neighbour_axes(self, neighbours: int) -> list[int]:
-        """The network's spatial axes along which the regularised loss compares neighbours.
-
-        nnU-Net's arrays are (column, row, slice) before its own transposition.
-        """
-        order = list(self.plans_manager.transpose_forward)
-        return [axis for axis in range(3) if neighbours == 6 or order[axis] != 2]
+    def regularized_loss(
+        self, term: Regularization, image: torch.Tensor, output: list[torch.Tensor]
+    ) -> torch.Tensor:
+        """The additional term of the recipe (section 3.4)."""
+        # nnU-Net's arrays are (column, row, slice) before its own transposition
+        axial = list(self.plans_manager.transpose_forward).index(2)
+        spacing_mm = [float(mm) for mm in self.configuration_manager.spacing]
+        if len(spacing_mm) == 2:
+            axial, spacing_mm = 0, [1.0, *spacing_mm]
+        pairs = neighbourhood(
+            term.neighbours,
+            axial=axial,
+            dilation=term.dilation,
+            spacing_mm=spacing_mm if term.by_distance else None,
+        )
+        if term.levels == "all":
+            return potts_levels_loss(image, output, term.beta, pairs)
+        return potts_loss(image, output[0], term.beta, pairs)
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's, with the batch in the fastest memory layout."""
