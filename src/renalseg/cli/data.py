@@ -174,6 +174,12 @@ def phantom(
         Path | None,
         typer.Option(help="Make CT around the real annotations of this KiTS cohort."),
     ] = None,
+    in_plane_mm: Annotated[
+        tuple[float, float], typer.Option(help="Lowest and highest pixel spacing.")
+    ] = (0.6, 0.95),
+    slice_mm: Annotated[
+        tuple[float, float], typer.Option(help="Lowest and highest slice thickness.")
+    ] = (1.0, 5.0),
     headers_only: Annotated[
         bool, typer.Option("--headers-only", help="Write grids alone: small and quick.")
     ] = False,
@@ -181,7 +187,14 @@ def phantom(
     """Make a cohort of synthetic patients in the layout of KiTS."""
     from renalseg.cohort.phantom import PhantomConfig, write_phantom_cohort
 
-    config = PhantomConfig(cases=cases, seed=seed, anatomy=anatomy, headers_only=headers_only)
+    config = PhantomConfig(
+        cases=cases,
+        seed=seed,
+        anatomy=anatomy,
+        in_plane_mm=in_plane_mm,
+        slice_mm=slice_mm,
+        headers_only=headers_only,
+    )
     with bar(cases, "Making phantoms") as update:
         write_phantom_cohort(folder, config, update)
     typer.echo(f"{_cases(cases)} in {folder}")

@@ -72,6 +72,7 @@ class Recipe(BaseModel):
         regularization: The additional loss term, if any.
         pretrained: Whether it starts from the pretrained network.
         first_stage: Of a cascade: what its first stage has otherwise.
+        seed: Of the training's random numbers; models that differ in it alone show its noise.
         schedule: Length and step size of the training.
     """
 
@@ -84,6 +85,7 @@ class Recipe(BaseModel):
     regularization: Regularization | None = None
     pretrained: bool = False
     first_stage: FirstStage | None = None
+    seed: int = Field(default=0, ge=0)
     schedule: Schedule = Schedule()
 
     @property

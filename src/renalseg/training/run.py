@@ -79,7 +79,7 @@ def train_fold(
         np.errstate(invalid="ignore"),
     ):
         trainer = make_trainer(workspace, dataset, recipe, stage, fold, device)
-        seed_everything(fold)
+        seed_everything(recipe.seed, fold)
         trainer.initialize()
         latest = trainer.folder / LATEST
         if latest.is_file() and load_checkpoint(latest).get("recipe") == recipe.fingerprint:

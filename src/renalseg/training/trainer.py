@@ -187,7 +187,7 @@ class RenalTrainer(nnUNetTrainer):
     def on_epoch_start(self) -> None:
         """Begin the epoch's random numbers anew: one that is resumed is the one that was lost."""
         super().on_epoch_start()
-        seed_everything(self.fold, self.current_epoch)
+        seed_everything(self.recipe.seed, self.fold, self.current_epoch)
 
     def on_epoch_end(self) -> None:
         """Keep curves and a checkpoint of every epoch: what is interrupted loses at most one."""
