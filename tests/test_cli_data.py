@@ -140,13 +140,16 @@ def test_phantom_asks_for_what_the_user_asks(tmp_path, monkeypatch):
         ),
     )
     monkeypatch.setitem(sys.modules, "renalseg.cohort.phantom", fake)
-    result = run("phantom", tmp_path, "--cases", 2, "--seed", 7, "--headers-only")
+    options = ("--cases", 2, "--seed", 7, "--slice-mm", 2, 3, "--headers-only")
+    result = run("phantom", tmp_path, *options)
     assert result.stdout == f"2 cases in {tmp_path}\n"
     assert asked == {
         "folder": tmp_path,
         "cases": 2,
         "seed": 7,
         "anatomy": None,
+        "in_plane_mm": (0.6, 0.95),
+        "slice_mm": (2.0, 3.0),
         "headers_only": True,
     }
 

@@ -1,12 +1,20 @@
+from pathlib import Path
+
 import pytest
 
 from renalseg.errors import ExperimentError
 from renalseg.experiment.config import load_experiment
 from renalseg.experiment.describe import describe
+from renalseg.experiment.progress import Silent
+from renalseg.experiment.runner import Job, run
 from renalseg.experiment.tasks import tasks
+from renalseg.experiment.trainings import training_steps
 from renalseg.models.plans import PAPER_PLAN
 from renalseg.training.annotations import needed_variants, training_variants, validation_variant
+from renalseg.training.dataset import TrainingSet
 from renalseg.training.recipe import Recipe
+from renalseg.training.workspace import Workspace
+from renalseg.workers import Serial
 
 
 @pytest.fixture
@@ -150,3 +158,33 @@ def test_bad_experiment_file_is_one_line(tmp_path, text, message):
 def test_missing_experiment_file_names_those_that_come_along():
     with pytest.raises(ExperimentError, match=r"paper\.yaml or demo\.yaml"):
         load_experiment("nowhere.yaml")
+
+
+def test_weights_take_the_place_of_the_pretraining(tmp_path):
+    """Relative to the experiment file; nothing is pretrained, and the recipes start from them."""
+    content = (Path(__file__).parent / "tiny.yaml").read_text()
+    (tmp_path / "tiny.yaml").write_text(content + "weights: model/fold_0/checkpoint_final.pth\n")
+    experiment = load_experiment(tmp_path / "tiny.yaml")
+    weights = tmp_path / "model/fold_0/checkpoint_final.pth"
+    assert experiment.weights == weights
+    assert not experiment.pretrains(experiment.recipes)
+    wanted = tasks(experiment, experiment.select(["cascade"], everything=False), (0, 1))
+    steps = training_steps(
+        Workspace(tmp_path / "run"), "Dataset021_KiTS", None, experiment, wanted, "cpu"
+    )
+    starts = {step.title: step.arguments[3] for step in steps if step.title.startswith("train")}
+    assert set(starts.values()) == {weights, None}  # the second stage starts anew
+    runs = describe(experiment, experiment.recipes, (0,), ["a", "b"])["runs"]
+    assert "pretraining" not in {run["model"] for run in runs}
+    assert str(weights) in {run["initial_weights"] for run in runs}
+
+
+def test_missing_weights_are_said_before_anything_is_done(tmp_path):
+    content = (Path(__file__).parent / "tiny.yaml").read_text()
+    (tmp_path / "tiny.yaml").write_text(content + "weights: nowhere.pth\n")
+    training_set = TrainingSet(21, "KiTS", (), (), 2)
+    experiment = load_experiment(tmp_path / "tiny.yaml")
+    job = Job(experiment, experiment.recipes, (0,), Workspace(tmp_path / "run"), training_set)
+    with pytest.raises(ExperimentError, match=r"nowhere\.pth: no such checkpoint"):
+        run(job, Serial(), Silent())
+    assert not (tmp_path / "run").exists()

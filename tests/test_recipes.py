@@ -21,7 +21,7 @@ RECIPES = [
     {"name": "one-map", "annotations": "case-1"},
     {"name": "fresh", "annotations": "fresh", "regularization": {"neighbours": 26, "beta": 2}},
     {"name": "mean", "annotations": "mean", "regularization": {"neighbours": 6, "beta": 2}},
-    {"name": "planar", "configuration": "2d"},
+    {"name": "planar", "configuration": "2d", "regularization": {"neighbours": 4, "beta": 2}},
     {"name": "residual", "network": "resenc-m"},
     {
         "name": "cascade",
@@ -50,7 +50,7 @@ def trained(tmp_path_factory):
 def test_every_recipe_is_trained_predicted_and_scored(trained):
     _, outcome = trained
     assert set(outcome.results) >= {recipe["name"] for recipe in RECIPES} | {"ensemble"}
-    assert all(len(found) == 2 for found in outcome.results.values())
+    assert all(np.isfinite(found.d1) for found in outcome.results.values())
 
 
 def maps_folder(workspace, variant, configuration="3d_fullres"):

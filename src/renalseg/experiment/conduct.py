@@ -23,7 +23,7 @@ from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
 from renalseg.experiment.standing import Progress, look
 from renalseg.experiment.tasks import tasks
-from renalseg.experiment.trainings import needs_pretraining, pretraining_task
+from renalseg.experiment.trainings import pretraining_task
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.dataset import TrainingSet
 from renalseg.training.workspace import Workspace
@@ -115,7 +115,7 @@ def progress_of(
     chosen = experiment.select(recipes, everything=everything)
     workspace, dataset = Workspace(output), TrainingSet(KITS_NUMBER, KITS, (), (), 1).name
     wanted = [(dataset, t) for t in tasks(experiment, chosen, chosen_folds(experiment, folds))]
-    if any(map(needs_pretraining, chosen)):
+    if experiment.pretrains(chosen):
         liver = TrainingSet(LIVER_NUMBER, LIVER, (), (), 1).name
         wanted.insert(0, (liver, pretraining_task(experiment)))
     return look(workspace, wanted)

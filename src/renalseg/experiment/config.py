@@ -39,6 +39,9 @@ class Experiment(BaseModel):
         folds: Those of them that are trained.
         held_out: How many held-out cases of each fold are predicted and scored; all when absent.
         pretraining: Schedule of the pretraining on liver and lesions.
+        weights: A checkpoint that pretrained recipes start from in place of that, such as one of
+            an installed model; relative to the experiment file. It must not have seen the cohort's
+            cases, or the validation is not one.
         recipes: Every model.
         default: Names of the recipes that run when ``--all`` is not asked for; all when absent.
         ensembles: For each ensemble its members' names.
@@ -54,6 +57,7 @@ class Experiment(BaseModel):
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     held_out: int | None = Field(default=None, ge=1)
     pretraining: Schedule = Schedule()
+    weights: Path | None = None
     recipes: tuple[Recipe, ...] = Field(min_length=1)
     default: tuple[str, ...] | None = None
     ensembles: dict[str, tuple[str, ...]] = {}
@@ -70,6 +74,11 @@ class Experiment(BaseModel):
     def pretraining_recipe(self) -> Recipe:
         """The network that pretrained recipes start from."""
         return Recipe(name="pretraining", schedule=self.pretraining)
+
+    def pretrains(self, recipes: Sequence[Recipe]) -> bool:
+        """Whether the recipes need a pretraining of this experiment's own."""
+        stages = (recipe.at(stage) for recipe in recipes for stage in recipe.stages)
+        return self.weights is None and any(stage.pretrained for stage in stages)
 
     def select(self, names: Sequence[str] | None, *, everything: bool) -> tuple[Recipe, ...]:
         """The recipes to run.
@@ -130,6 +139,8 @@ def load_experiment(source: str | Path) -> Experiment:
         for recipe in content.get("recipes", ()):
             recipe["schedule"] = {**schedule, **recipe.get("schedule", {})}
         content["pretraining"] = {**schedule, **content.get("pretraining", {})}
+        if content.get("weights") is not None:
+            content["weights"] = path.parent / Path(content["weights"]).expanduser()
         return Experiment.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]

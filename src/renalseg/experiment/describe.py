@@ -6,12 +6,11 @@ from typing import Any
 from renalseg.experiment.config import Experiment
 from renalseg.experiment.paper_tables import PAPER_TABLES
 from renalseg.experiment.tasks import Task, tasks
-from renalseg.experiment.trainings import needs_pretraining
 from renalseg.models.plans import CASCADE, FULLRES, Plan, nnunet_plans
 from renalseg.training.dataset import crossval_splits
 from renalseg.training.recipe import Recipe, Regularization, Schedule
 
-ORDINAL = {False: "random", True: "pretrained on liver and lesions (LiTS)"}
+RANDOM = "random"
 
 
 def describe(
@@ -31,7 +30,7 @@ def describe(
     splits = crossval_splits(sorted(names), experiment.splits)
     sizes = [(len(split["train"]), len(split["val"])) for split in splits]
     runs = [_run(experiment, task, *sizes[task.fold]) for task in tasks(experiment, recipes, folds)]
-    if any(map(needs_pretraining, recipes)):
+    if experiment.pretrains(recipes):
         runs.insert(0, _pretraining(experiment))
     return {
         "experiment": experiment.name,
@@ -83,7 +82,7 @@ def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[
         "train": train,
         "validate": validate,
         "annotations": recipe.variant,
-        "initial_weights": ORDINAL[recipe.pretrained],
+        "initial_weights": _start(experiment) if recipe.pretrained else RANDOM,
         "loss": "Dice + cross-entropy"
         if term is None
         else f"Dice + cross-entropy + {term.weight:g} x {_loss_name(term)} loss",
@@ -94,6 +93,12 @@ def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[
     return described | _resolution(plan, task.stage)
 
 
+def _start(experiment: Experiment) -> str:
+    if experiment.weights is not None:
+        return str(experiment.weights)
+    return "pretrained on liver and lesions (LiTS)"
+
+
 def _pretraining(experiment: Experiment) -> dict[str, Any]:
     return {
         "model": "pretraining",
@@ -101,7 +106,7 @@ def _pretraining(experiment: Experiment) -> dict[str, Any]:
         "stage": "3d_fullres",
         "fold": 0,
         "annotations": "liver and lesions (LiTS)",
-        "initial_weights": ORDINAL[False],
+        "initial_weights": RANDOM,
         "loss": "Dice + cross-entropy",
         "lambda": None,
         "beta": None,

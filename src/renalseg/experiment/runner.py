@@ -18,7 +18,6 @@ from renalseg.experiment.tasks import Task, is_done, tasks
 from renalseg.experiment.trainings import (
     PRETRAIN,
     finished_epochs,
-    needs_pretraining,
     pretraining_task,
     training_steps,
 )
@@ -98,8 +97,14 @@ def run(job: Job, pool: Executor, reporter: Reporter) -> None:
     """Run an experiment to its held-out predictions and its ensemble folder.
 
     Raises:
-        ExperimentError: If the workspace holds another experiment, or data are missing.
+        ExperimentError: If the workspace holds another experiment, or data or weights are
+            missing.
     """
+    weights = job.experiment.weights
+    if weights is not None and not weights.is_file():
+        raise ExperimentError(
+            f"{weights}: no such checkpoint to start from; see weights in the experiment file"
+        )
     settle(job.workspace, job.experiment, job.training_set)
     wanted = tasks(job.experiment, job.recipes, job.folds)
     _preprocess(job, pool, reporter)
@@ -145,14 +150,14 @@ def _preprocess(job: Job, pool: Executor, reporter: Reporter) -> None:
         plans = prepare(job.workspace, job.training_set, job.experiment.fixed_plan)
         variants = _needed_variants(job.recipes)
         _preprocess_cases(job, job.training_set, plans, variants, pool, reporter)
-    pretrained = [recipe.name for recipe in job.recipes if needs_pretraining(recipe)]
+    pretrained = [recipe.name for recipe in job.recipes if job.experiment.pretrains([recipe])]
     if not pretrained:
         return
     liver = job.pretraining_set
     if liver is None:
         raise ExperimentError(
             f"{', '.join(pretrained)}: needs liver data to pretrain on; give the folder of LiTS's "
-            "training data"
+            "training data, or name weights in the experiment file"
         )
     with stage(reporter, "preprocess liver and lesions"):
         plans = prepare(job.workspace, liver, plans)

@@ -22,6 +22,7 @@ def settle(workspace: Workspace, experiment: Experiment, training_set: TrainingS
         "name": experiment.name,
         "plan": experiment.model_dump(mode="json")["plan"],
         "splits": experiment.splits,
+        "weights": None if experiment.weights is None else str(experiment.weights),
         "pretraining": experiment.pretraining.model_dump(mode="json"),
         "cases": sorted(case.case_id for case in training_set.cases),
     }

@@ -23,11 +23,6 @@ def pretraining_task(experiment: Experiment) -> Task:
     return Task(experiment.pretraining_recipe, FULLRES, 0)
 
 
-def needs_pretraining(recipe: Recipe) -> bool:
-    """Whether any of a recipe's stages starts from the pretrained network."""
-    return any(recipe.at(stage).pretrained for stage in recipe.stages)
-
-
 def training_steps(
     workspace: Workspace,
     dataset: str,
@@ -46,16 +41,16 @@ def training_steps(
         wanted: The trainings.
         device: A torch device.
     """
-    steps, start = [], None
+    steps, start = [], experiment.weights
     pretraining = pretraining_task(experiment)
-    if liver is not None and any(task.recipe.at(task.stage).pretrained for task in wanted):
+    if liver is not None and experiment.pretrains([task.recipe for task in wanted]):
         model = workspace.model(pretraining.recipe.name, liver, pretraining.stage)
         start = model / "fold_0" / FINAL
         if not is_done(workspace, liver, pretraining):
             steps.append(Step(PRETRAIN, train, (workspace, liver, pretraining, None, device)))
     for task in wanted:
         weights = start if task.recipe.at(task.stage).pretrained else None
-        needs = {PRETRAIN} if weights else set()
+        needs = {PRETRAIN} if weights and experiment.weights is None else set()
         if task.stage == CASCADE:
             needs = {_next_stage(task.recipe, fold) for fold in range(experiment.splits)}
         if not is_done(workspace, dataset, task):

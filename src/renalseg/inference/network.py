@@ -13,6 +13,7 @@ from renalseg.errors import ModelError
 from renalseg.inference.scan import Scan
 from renalseg.models.checkpoints import FINAL, load_checkpoint
 from renalseg.models.device import cpu_layout
+from renalseg.models.networks import build_network
 from renalseg.types import AnyArray, LabelArray
 
 
@@ -32,8 +33,6 @@ class Network:
         """
         import torch
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-        from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
         checkpoints = [load_checkpoint(folder / f"fold_{fold}" / FINAL) for fold in folds]
@@ -41,14 +40,7 @@ class Network:
         dataset_json = _read_json(folder / "dataset.json")
         plans = PlansManager(_read_json(folder / "plans.json"))
         configuration = plans.get_configuration(name)
-        network = get_network_from_plans(
-            configuration.network_arch_class_name,
-            configuration.network_arch_init_kwargs,
-            configuration.network_arch_init_kwargs_req_import,
-            determine_num_input_channels(plans, configuration, dataset_json),
-            plans.get_label_manager(dataset_json).num_segmentation_heads,
-            deep_supervision=False,
-        )
+        network = build_network(plans.plans, dataset_json, name)
         weights = [checkpoint["network_weights"] for checkpoint in checkpoints]
         try:
             network.load_state_dict(weights[0])

@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from renalseg.models.architecture import resampling_functions, unet_architecture
+
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 
 PLANS_NAME = "nnUNetPlans"
-LINEAR = "resample_torch_fornnunet"
 FULLRES = "3d_fullres"
 LOWRES = "3d_lowres"
 CASCADE = "3d_cascade_fullres"
@@ -177,7 +178,7 @@ def nnunet_plans(
             "normalization_schemes": ["CTNormalization"],
             "use_mask_for_norm": [False],
             "batch_dice": name != LOWRES,
-            **_resampling(plan),
+            **resampling_functions(plan.resampling),
             "architecture": _architecture(plan, budget, blocks),
         }
 
@@ -238,33 +239,14 @@ def _architecture(plan: Plan, budget: Budget, blocks: tuple[int, ...] | None) ->
     """A network as nnU-Net's planner writes it; ``blocks`` per stage make it a residual one."""
     features = budget.features or plan.features
     stages, axes = len(features), len(budget.patch_size)
-    encoder = (
-        {"n_conv_per_stage": [plan.convolutions] * stages}
-        if blocks is None
-        else {"n_blocks_per_stage": list(blocks[:stages])}
+    return unet_architecture(
+        features,
+        kernel_sizes=[[3] * axes] * stages,
+        strides=_strides(plan, budget.patch_size, stages),
+        blocks=[plan.convolutions] * stages if blocks is None else blocks[:stages],
+        decoder_convolutions=plan.convolutions if blocks is None else 1,
+        residual=blocks is not None,
     )
-    decoder = plan.convolutions if blocks is None else 1
-    network = "PlainConvUNet" if blocks is None else "ResidualEncoderUNet"
-    return {
-        "network_class_name": f"dynamic_network_architectures.architectures.unet.{network}",
-        "arch_kwargs": {
-            "n_stages": stages,
-            "features_per_stage": list(features),
-            "conv_op": f"torch.nn.modules.conv.Conv{axes}d",
-            "kernel_sizes": [[3] * axes] * stages,
-            "strides": _strides(plan, budget.patch_size, stages),
-            **encoder,
-            "n_conv_per_stage_decoder": [decoder] * (stages - 1),
-            "conv_bias": True,
-            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{axes}d",
-            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-            "dropout_op": None,
-            "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-    }
 
 
 def _strides(plan: Plan, patch_size: tuple[int, ...], stages: int) -> list[list[int]]:
@@ -276,27 +258,6 @@ def _strides(plan: Plan, patch_size: tuple[int, ...], stages: int) -> list[list[
         strides.append([2 if n % 2 == 0 and n // 2 >= edge else 1 for n in left])
         left = [n // step for n, step in zip(left, strides[-1], strict=True)]
     return strides
-
-
-def _resampling(plan: Plan) -> dict[str, Any]:
-    """nnU-Net's names of the functions that bring images, labels and scores to another grid."""
-    if plan.resampling == "linear":
-        function = LINEAR
-        common: dict[str, Any] = {"force_separate_z": False, "memefficient_seg_resampling": False}
-        image, linear = {**common, "is_seg": False}, {**common, "is_seg": False}
-    else:
-        function = "resample_data_or_seg_to_shape"
-        common = {"order_z": 0, "force_separate_z": None}
-        image = {**common, "is_seg": False, "order": 3}
-        linear = {**common, "is_seg": False, "order": 1}
-    return {
-        "resampling_fn_data": function,
-        "resampling_fn_data_kwargs": image,
-        "resampling_fn_seg": function,
-        "resampling_fn_seg_kwargs": {**linear, "is_seg": True},
-        "resampling_fn_probabilities": function,
-        "resampling_fn_probabilities_kwargs": linear,
-    }
 
 
 def _median(values: list[float]) -> float:

@@ -85,7 +85,9 @@ def train_fold(
         if latest.is_file() and load_checkpoint(latest).get("recipe") == recipe.fingerprint:
             trainer.load_checkpoint(str(latest))
         elif start is not None:
-            transfer_weights(trainer.network, start)
+            network = getattr(trainer.network, "_orig_mod", trainer.network)
+            report = transfer_weights(network, start)
+            trainer.print_to_log_file(f"start from {start}: {report}")
         trainer.on_progress = on_progress
         trainer.run_training()
     return model
