@@ -26,6 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps nnunet  # v1: what it depends on no longer installs, its network needs none of it
 	touch $@
 
 clean:

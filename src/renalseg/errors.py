@@ -17,6 +17,10 @@ class ModelError(RenalsegError):
     """A model or ensemble folder is missing, incomplete or unsafe to load."""
 
 
+class DownloadError(RenalsegError):
+    """A file cannot be fetched, or is not the one that was expected."""
+
+
 class ExperimentError(RenalsegError):
     """A recipe or experiment asks for something that cannot be done."""
 

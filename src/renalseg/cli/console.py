@@ -71,6 +71,28 @@ def bar(total: int, title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def parts_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for work in parts; it is told the part, how much of it is done, and all of it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda part, done, total: progress.update(
+            task, description=part, completed=done, total=total or None
+        )
+
+
+@contextmanager
 def _warnings_as_lines() -> Iterator[None]:
     """Show each warning as one line, without the place in the code that it came from."""
 

@@ -1,10 +1,13 @@
-"""``renalseg models``: what an ensemble folder holds."""
+"""``renalseg models``: what an ensemble folder holds, and the models of others."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Look at trained models.")
+from renalseg.cli.console import parts_bar, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Look at trained models, and install others'.")
 
 
 @app.command("info")
@@ -26,3 +29,58 @@ def info(
         typer.echo(f"{member.name}: {stages}, folds {folds}")
     typer.echo(f"post-processing: {'yes' if manifest.postprocess else 'no'}")
     typer.echo(f"trained on scans stored {manifest.storage}")
+
+
+@app.command("list")
+def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """Name the published models that matter to kidneys, and those that are installed."""
+    from renalseg.models.install import models_folder
+    from renalseg.models.published import PUBLISHED
+
+    root = models_folder()
+    here = sorted(p.name for p in root.glob("[!.]*") if p.is_dir()) if root.is_dir() else []
+    if as_json:
+        published = [asdict(m) | {"installed": m.name in here} for m in PUBLISHED.values()]
+        print_json({"folder": str(root), "published": published, "installed": here})
+        return
+    for model in PUBLISHED.values():
+        typer.echo(f"{model.name}{' (installed)' if model.name in here else ''}")
+        typer.echo(f"    {model.what}")
+        size = f"{model.size_bytes / 1e9:.1f} GB" if model.size_bytes else "size: see record"
+        typer.echo(f"    licence {model.licence}; {size}")
+        typer.echo(f"    {model.record}")
+    others = [name for name in here if name not in PUBLISHED]
+    if others:
+        typer.echo(f"also in {root}: {', '.join(others)}")
+
+
+@app.command("install")
+def install(
+    source: str = typer.Argument(
+        metavar="NAME|FILE|URL",
+        help="A name of `renalseg models list`, an address, or a zip or folder of nnU-Net v1 or v2 "
+        "or of renalseg.",
+    ),
+    folder: Path | None = typer.Option(
+        None, "-o", "--output", help="Where it goes; default: its name in ~/.renalseg/models."
+    ),
+    labels: str | None = typer.Option(
+        None, help="Names of a v1 model's classes from 1 on, e.g. kidney,tumor,cyst."
+    ),
+) -> None:
+    """Fetch a model, convert it if it is nnU-Net v1's, try it, and keep it.
+
+    A download that was interrupted goes on. Nothing stays of a model that is damaged or unsafe.
+    """
+    from renalseg.models.install import install as install_model
+
+    with parts_bar() as show:
+        done = install_model(source, folder, labels.split(",") if labels else None, show)
+    stands = "stands already" if done.was_there else "installed"
+    typer.echo(f"{stands}: {done.folder}")
+    for name, folds in done.models.items():
+        typer.echo(f"  {name}: {folds} fold{'s' if folds > 1 else ''}")
+    if done.is_ensemble:
+        typer.echo(f"segment a scan:  renalseg predict SCAN -m {done.folder}")
+    first = next(done.folder.glob("*/fold_*/checkpoint_final.pth"))
+    typer.echo(f"start from it:   weights: {first}  (in an experiment file)")

@@ -37,21 +37,45 @@ def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     Raises:
         ModelError: If the file is missing, damaged, or holds more than tensors and plain values.
     """
+    checkpoint = load_tensors(path, device)
+    if not isinstance(checkpoint, dict) or "network_weights" not in checkpoint:
+        raise ModelError(f"{path}: expected an nnU-Net v2 checkpoint with network_weights")
+    return checkpoint
+
+
+def load_tensors(path: Path, device: str = "cpu") -> Any:
+    """Read tensors, plain values and numpy's numbers, which nnU-Net keeps beside its weights.
+
+    Raises:
+        ModelError: If the file is missing, damaged, or holds more than that.
+    """
     import torch
 
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint; the model was not trained to its end")
     try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:120]
         raise ModelError(
             f"{path}: not a checkpoint of tensors and plain values ({reason}); copy it again, "
             "or do not use it if you do not know where it comes from"
         ) from error
-    if not isinstance(checkpoint, dict) or "network_weights" not in checkpoint:
-        raise ModelError(f"{path}: expected an nnU-Net v2 checkpoint with network_weights")
-    return checkpoint
+
+
+def _numpy_numbers() -> list[Any]:
+    """What numpy's numbers and arrays are pickled as, by version 1 and by version 2."""
+    import numpy as np
+
+    multiarray = np._core.multiarray  # type: ignore[attr-defined]
+    functions = [
+        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+        for name in ("_reconstruct", "scalar")
+        for core in ("core", "_core")
+    ]
+    kinds = [type(np.dtype(kind)) for kind in ("f8", "f4", "f2", "i8", "i4", "u1", "?")]
+    return [np.ndarray, np.dtype, *functions, *kinds]
 
 
 def _plain(value: Any) -> Any:

@@ -1,13 +1,11 @@
 """Read nnU-Net v1's pickles as data: containers, numbers and arrays, and nothing that runs."""
 
 import pickle
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from renalseg.errors import ModelError
+from renalseg.models.checkpoints import load_tensors
 
 #: Everything that a plan may be made of. None of these does more than to build a value.
 _HARMLESS = {
@@ -55,29 +53,8 @@ def read_weights(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: If the file is missing, damaged, or holds more than tensors and plain values.
     """
-    import torch
-
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; expected the weights of a nnU-Net v1 fold")
-    # v1 keeps its learning curves as numpy numbers beside the weights
-    multiarray = np._core.multiarray  # type: ignore[attr-defined]
-    curves: list[Any] = [np.ndarray, np.dtype]
-    curves += [
-        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
-        for name in ("_reconstruct", "scalar")
-        for core in ("core", "_core")
-    ]
-    curves += [type(np.dtype(kind)) for kind in ("f8", "f4", "f2", "i8", "i4", "u1", "?")]
-    try:
-        with torch.serialization.safe_globals(curves):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120]
-        raise ModelError(
-            f"{path}: not a checkpoint of tensors and plain values ({reason}); copy it again, "
-            "or do not use it if you do not know where it comes from"
-        ) from error
+    content = load_tensors(path)
     weights = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(weights, dict | OrderedDict):
+    if not isinstance(weights, dict):
         raise ModelError(f"{path}: expected a nnU-Net v1 checkpoint with state_dict")
     return {name.removeprefix("module."): tensor for name, tensor in weights.items()}

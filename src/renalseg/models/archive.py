@@ -1,0 +1,95 @@
+"""Unpack a zip that somebody else made."""
+
+import copy
+import shutil
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from renalseg.errors import ModelError
+
+_CHUNK = 1 << 20
+
+
+def unpack(archive: Path, folder: Path, on_bytes: Callable[[int, int], None] | None = None) -> None:
+    """Unpack a zip after its members' names and sizes were checked.
+
+    Args:
+        archive: The zip.
+        folder: A new folder, made here; nothing is written anywhere else.
+        on_bytes: Called with unpacked bytes and all bytes.
+
+    Raises:
+        ModelError: If the archive is damaged, holds a link, an encrypted file or a name that leads
+            out of the folder, a member is larger than the archive says, or the disk is too small.
+            The folder is gone then.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [member for member in opened.infolist() if not member.is_dir()]
+            _check(archive, members)
+            total, done = sum(member.file_size for member in members), 0
+            _make_room(archive, total, folder.parent)
+            folder.mkdir()
+            for member in members:
+                _unpack_member(archive, opened, member, folder / member.filename)
+                done += member.file_size
+                if on_bytes:
+                    on_bytes(done, total)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ModelError(f"{archive}: damaged zip ({error}); copy it again") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _check(archive: Path, members: list[zipfile.ZipInfo]) -> None:
+    seen = set()
+    for member in members:
+        name = member.filename
+        path = PurePosixPath(name)
+        outside = path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if outside or "\\" in member.orig_filename or kind not in (0, stat.S_IFREG):
+            raise ModelError(
+                f"{archive}: member {name!r} would be written outside of its folder, or is a "
+                "link; do not use this file"
+            )
+        if member.flag_bits & 1:
+            raise ModelError(f"{archive}: member {name!r} is encrypted; unpack it yourself")
+        if path in seen:
+            raise ModelError(f"{archive}: member {name!r} is there twice; do not use this file")
+        seen.add(path)
+
+
+def _make_room(archive: Path, total: int, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise ModelError(
+            f"{archive}: unpacked it is {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in "
+            f"{folder}; make room"
+        )
+
+
+def _unpack_member(
+    archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path
+) -> None:
+    # zipfile would stop at the stated size without a word; one byte more shows if that was true
+    reaching = copy.copy(member)
+    reaching.file_size = sys.maxsize
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with opened.open(reaching) as source, path.open("wb") as target:
+        while chunk := source.read(min(_CHUNK, member.file_size + 1 - written)):
+            written += len(chunk)
+            target.write(chunk)
+    if written != member.file_size:
+        raise ModelError(
+            f"{archive}: member {member.filename!r} should have {member.file_size} bytes, got "
+            f"{'more' if written > member.file_size else written}; do not use this file"
+        )
