@@ -1,9 +1,11 @@
 """A server on this machine that misbehaves as it is told."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 
 class Site:
@@ -26,6 +28,21 @@ class Site:
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer(body=True)
+
+    def do_POST(self):
+        """What Hugging Face says of files of a data set."""
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        paths = json.loads(sent)["paths"] if sent.startswith("{") else parse_qs(sent)["paths"]
+        repository = self.path.removeprefix("/api").removesuffix("/paths-info/main")
+        files = self.server.site.files
+        found = [
+            {"type": "file", "path": path, "oid": "0", "size": len(files[place])}
+            for path in paths
+            if (place := f"{repository}/resolve/main/{path}") in files
+        ]
+        answer = json.dumps(found).encode()
+        self._begin(200, {"Content-Type": "application/json", "Content-Length": str(len(answer))})
+        self.wfile.write(answer)
 
     def do_HEAD(self):
         self._answer(body=False)

@@ -66,7 +66,9 @@ def fetch(
         except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
             tries = 0 if _size(part) > before else tries
             if tries == len(PAUSES_S) or (isinstance(error, HTTPError) and error.code not in _BUSY):
-                raise DownloadError(_reason(url, error)) from error
+                refused = DownloadError(_reason(url, error))
+                refused.is_missing = isinstance(error, HTTPError) and error.code == 404
+                raise refused from error
         pause(PAUSES_S[tries])
         tries += 1
     if checksum is not None and (got := _digest(part, checksum)) != checksum.lower():
@@ -89,6 +91,7 @@ def _receive(url: str, part: Path, tag: Path, on_bytes: OnBytes | None) -> None:
     try:
         answer: Any = urlopen(Request(url, headers=headers), timeout=_TIMEOUT_S)  # noqa: S310
     except HTTPError as error:
+        error.close()
         if error.code != 416:  # asked for what lies beyond the end: it is another file
             raise
         part.unlink()

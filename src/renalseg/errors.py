@@ -18,7 +18,13 @@ class ModelError(RenalsegError):
 
 
 class DownloadError(RenalsegError):
-    """A file cannot be fetched, or is not the one that was expected."""
+    """A file cannot be fetched, or is not the one that was expected.
+
+    Attributes:
+        is_missing: Whether the server says that there is no such file.
+    """
+
+    is_missing = False
 
 
 class ExperimentError(RenalsegError):

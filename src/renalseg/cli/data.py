@@ -33,6 +33,14 @@ class Aggregation(StrEnum):
     OR = "or"
 
 
+class DataSet(StrEnum):
+    """What can be downloaded."""
+
+    KITS19 = "kits19"
+    KITS21 = "kits21"
+    KITS23 = "kits23"
+
+
 @app.command("check")
 def check(
     folder: Folder,
@@ -161,6 +169,48 @@ def disagreement(
             for path in files:
                 typer.echo(str(path))
     typer.echo(f"{_cases(len(found))} compared, {_cases(failed)} failed", err=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("download")
+def download(
+    data_set: Annotated[DataSet, typer.Argument(metavar="kits19|kits21|kits23")],
+    cases: Annotated[
+        str | None, typer.Option(metavar="0-9,15", help="Only these; default: all.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the cases go; default: its name.")
+    ] = None,
+    annotations_only: Annotated[
+        bool, typer.Option("--annotations-only", help="Leave the CT out: 4 MB a case, not 100.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Get a KiTS data set: annotations from its repository, CT from its Hugging Face data set.
+
+    Every CT is read to its end and compared with its annotations. Run it again to go on where it
+    was interrupted. CC BY-NC-SA 4.0.
+    """
+    from renalseg.cohort.download import SOURCES, Download, parse_cases
+
+    source = SOURCES[data_set.value]
+    job = Download(
+        source, folder or Path(data_set.value), parse_cases(cases, source), not annotations_only
+    )
+    failed = {}
+    with tracked(job.run(), len(job.numbers), f"Getting {source.layout}") as each:
+        for name, problem in each:
+            if problem:
+                failed[name] = problem
+                note(f"{name}: {problem}")
+    whole = len(job.numbers) - len([name for name in failed if name.startswith("case_")])
+    if as_json:
+        print_json({"folder": str(job.folder), "cases": whole, "failed": failed})
+    else:
+        typer.echo(f"{_cases(whole)} in {job.folder}, {len(failed)} failed")
+        if failed:
+            typer.echo("run the command again to fetch what failed", err=True)
     if failed:
         raise typer.Exit(1)
 
