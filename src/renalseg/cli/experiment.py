@@ -50,6 +50,12 @@ def run(
         help="Run on a Ray cluster (auto, HOST:PORT), one training per GPU; its nodes must see the "
         "same folders.",
     ),
+    share: int = typer.Option(
+        1,
+        "--gpus-per-training",
+        min=1,
+        help="So many GPUs, or without them processes, share the batch of each training.",
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Train, predict the held-out folds, score and fill the tables.
@@ -76,6 +82,7 @@ def run(
             device=device,
             workers=jobs,
             ray=ray,
+            share=share,
         )
         problems = reporter.problems
     typer.echo(outcome.text())

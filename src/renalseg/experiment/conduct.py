@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from renalseg.cluster import cluster
 from renalseg.cohort import Cohort
+from renalseg.errors import ExperimentError
 from renalseg.experiment.cohorts import (
     KITS,
     KITS_NUMBER,
@@ -58,6 +60,7 @@ def conduct(
     device: str = AUTO,
     workers: int | None = None,
     ray: str | None = None,
+    share: int = 1,
 ) -> Outcome:
     """Run an experiment on a cohort and write its tables and page.
 
@@ -73,24 +76,34 @@ def conduct(
         device: A torch device, or ``auto``.
         workers: How many trainings run side by side on this machine.
         ray: Address of a Ray cluster to run on in place of this machine.
+        share: GPUs, or processes where there are none, that share the batch of each training.
     """
-    with _workers(device, workers, ray) as (pool, resolved):
+    with _workers(device, workers, ray, share) as (pool, resolved):
         opened = Cohort.open(cohort)
         job = _job(config, opened, output, recipes, folds, reporter, liver, everything, resolved)
+        job = replace(job, share=share)
         run(job, pool, reporter)
         return conclude(job, opened, pool, reporter)
 
 
 @contextmanager
-def _workers(device: str, workers: int | None, ray: str | None) -> Iterator[tuple[Executor, str]]:
+def _workers(
+    device: str, workers: int | None, ray: str | None, share: int
+) -> Iterator[tuple[Executor, str]]:
     """Where steps run, and the device that they have there."""
     if ray is not None:
-        with cluster(ray) as nodes:
+        with cluster(ray, gpus=share, cores=share) as nodes:
             found = "cuda" if nodes.has_gpus else "cpu"
             yield nodes, found if device == AUTO else device
         return
     resolved = resolve_device(device)
-    with worker_pool(workers or default_workers(resolved), visible_gpus(resolved)) as pool:
+    gpus = visible_gpus(resolved)
+    groups = [",".join(gpus[i : i + share]) for i in range(0, len(gpus) - share + 1, share)]
+    if gpus and not groups:
+        raise ExperimentError(
+            f"--gpus-per-training: expected {len(gpus)} or fewer, as this machine has, got {share}"
+        )
+    with worker_pool(workers or max(1, default_workers(resolved) // share), groups) as pool:
         yield pool, resolved
 
 

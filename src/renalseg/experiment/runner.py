@@ -42,6 +42,7 @@ class Job:
         training_set: The cohort's complete cases.
         pretraining_set: Liver and lesions; needed where a recipe is pretrained.
         device: A torch device.
+        share: Processes, and GPUs, that share each training's batch.
     """
 
     experiment: Experiment
@@ -51,6 +52,7 @@ class Job:
     training_set: TrainingSet
     pretraining_set: TrainingSet | None = None
     device: str = "cpu"
+    share: int = 1
 
     @property
     def dataset(self) -> str:
@@ -189,7 +191,9 @@ def _preprocess_cases(
 
 def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> None:
     liver = job.pretraining_set.name if job.pretraining_set else None
-    steps = training_steps(job.workspace, job.dataset, liver, job.experiment, wanted, job.device)
+    steps = training_steps(
+        job.workspace, job.dataset, liver, job.experiment, wanted, job.device, job.share
+    )
     trainings = [(job.dataset, task) for task in wanted]
     if liver and any(step.title == PRETRAIN for step in steps):
         trainings.append((liver, pretraining_task(job.experiment)))

@@ -11,6 +11,7 @@ from renalseg.models.checkpoints import FINAL
 from renalseg.models.plans import CASCADE, FULLRES, LOWRES
 from renalseg.training.cascade import predict_next_stage
 from renalseg.training.curves import CURVES
+from renalseg.training.parallel import train_fold_in_parallel
 from renalseg.training.recipe import Recipe
 from renalseg.training.run import train_fold
 from renalseg.training.workspace import Workspace
@@ -30,6 +31,7 @@ def training_steps(
     experiment: Experiment,
     wanted: Sequence[Task],
     device: str,
+    share: int = 1,
 ) -> list[Step]:
     """The steps that are left to do.
 
@@ -40,6 +42,7 @@ def training_steps(
         experiment: The experiment.
         wanted: The trainings.
         device: A torch device.
+        share: Processes that share each training's batch.
     """
     steps, start = [], experiment.weights
     pretraining = pretraining_task(experiment)
@@ -47,14 +50,16 @@ def training_steps(
         model = workspace.model(pretraining.recipe.name, liver, pretraining.stage)
         start = model / "fold_0" / FINAL
         if not is_done(workspace, liver, pretraining):
-            steps.append(Step(PRETRAIN, train, (workspace, liver, pretraining, None, device)))
+            steps.append(
+                Step(PRETRAIN, train, (workspace, liver, pretraining, None, device, share))
+            )
     for task in wanted:
         weights = start if task.recipe.at(task.stage).pretrained else None
         needs = {PRETRAIN} if weights and experiment.weights is None else set()
         if task.stage == CASCADE:
             needs = {_next_stage(task.recipe, fold) for fold in range(experiment.splits)}
         if not is_done(workspace, dataset, task):
-            arguments = (workspace, dataset, task, weights, device)
+            arguments = (workspace, dataset, task, weights, device, share)
             steps.append(Step(f"train {task.title}", train, arguments, frozenset(needs)))
         if task.stage == LOWRES:
             steps.append(
@@ -68,9 +73,20 @@ def training_steps(
     return steps
 
 
-def train(workspace: Workspace, dataset: str, task: Task, start: Path | None, device: str) -> None:
+def train(
+    workspace: Workspace,
+    dataset: str,
+    task: Task,
+    start: Path | None,
+    device: str,
+    share: int = 1,
+) -> None:
     """Train one network; runs in a worker."""
-    train_fold(workspace, dataset, task.recipe, task.stage, task.fold, start=start, device=device)
+    arguments = (workspace, dataset, task.recipe, task.stage, task.fold)
+    if share == 1:
+        train_fold(*arguments, start=start, device=device)
+    else:
+        train_fold_in_parallel(share, *arguments, start=start, device=device)
 
 
 def finished_epochs(workspace: Workspace, dataset: str, task: Task) -> int:

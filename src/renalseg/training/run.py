@@ -1,6 +1,7 @@
 """Train one fold of one stage of a recipe; finished and interrupted work is taken up."""
 
 import io
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -85,8 +86,7 @@ def train_fold(
         if latest.is_file() and load_checkpoint(latest).get("recipe") == recipe.fingerprint:
             trainer.load_checkpoint(str(latest))
         elif start is not None:
-            network = getattr(trainer.network, "_orig_mod", trainer.network)
-            report = transfer_weights(network, start)
+            report = transfer_weights(trainer.module, start)
             trainer.print_to_log_file(f"start from {start}: {report}")
         trainer.on_progress = on_progress
         trainer.run_training()
@@ -110,7 +110,11 @@ def make_trainer(
     plans = json.loads((folder / f"{PLANS_NAME}.json").read_text())
     dataset_json = json.loads((folder / "dataset.json").read_text())
     plans["continue_training"] = False
-    trainer = RenalTrainer(plans, stage, fold, dataset_json, torch.device(device))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # no GPU, it says
+        trainer = RenalTrainer(plans, stage, fold, dataset_json, torch.device(device))
+    if torch.device(device).type != "cuda":  # nnU-Net's parallel training knows GPUs alone
+        trainer.device, trainer.grad_scaler = torch.device(device), None
     data = preprocessed_as(stage)
     trainer.configure(
         recipe, stage, lambda choice: workspace.labels(dataset, data, variant_name(choice))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch.nn.parallel import DistributedDataParallel
 
 from renalseg.files import write_json
 from renalseg.models.checkpoints import LATEST, load_checkpoint, save_checkpoint
@@ -32,6 +33,7 @@ class RenalTrainer(nnUNetTrainer):
     """
 
     network: Any
+    is_ddp: bool
     recipe: Recipe
     fingerprint: str
     training_labels: tuple[Path, ...]
@@ -63,13 +65,32 @@ class RenalTrainer(nnUNetTrainer):
         """Where this fold's checkpoints and curves stand."""
         return Path(self.output_folder)
 
+    @property
+    def module(self) -> Any:
+        """The network itself, however it is compiled or wrapped."""
+        network = self.network.module if self.is_ddp else self.network
+        return getattr(network, "_orig_mod", network)
+
     def initialize(self) -> None:
         """Build network, optimizer and loss; on a CPU in the memory layout that is fastest."""
+        parallel, self.is_ddp = self.is_ddp, False
         super().initialize()
         if self.device.type == "cpu":
             self.network = self.network.to(
                 memory_format=cpu_layout(self.configuration_manager.patch_size)
             )
+        if parallel:
+            self._share_batch()
+
+    def _share_batch(self) -> None:
+        """Train with the other processes of the group; unlike nnU-Net's own also without GPUs."""
+        self.is_ddp = True
+        self._set_batch_size_and_oversample()
+        self.loss = self._build_loss()
+        on_gpu = self.device.type == "cuda"
+        self.network = DistributedDataParallel(
+            self.network, device_ids=[self.local_rank] if on_gpu else None
+        )
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
         """SGD with Nesterov momentum and polynomial decay per epoch (section 2.4)."""
@@ -177,22 +198,26 @@ class RenalTrainer(nnUNetTrainer):
     def on_train_start(self) -> None:
         """Open TensorBoard's file beside nnU-Net's preparations."""
         super().on_train_start()
-        self.board = Board(self.folder, self.current_epoch)
+        if self.local_rank == 0:
+            self.board = Board(self.folder, self.current_epoch)
 
     def on_train_end(self) -> None:
         """Close it again."""
         super().on_train_end()
-        self.board.close()
+        if self.local_rank == 0:
+            self.board.close()
 
     def on_epoch_start(self) -> None:
         """Begin the epoch's random numbers anew: one that is resumed is the one that was lost."""
         super().on_epoch_start()
-        seed_everything(self.recipe.seed, self.fold, self.current_epoch)
+        place = (self.local_rank,) if self.is_ddp else ()
+        seed_everything(self.recipe.seed, self.fold, self.current_epoch, *place)
 
     def on_epoch_end(self) -> None:
         """Keep curves and a checkpoint of every epoch: what is interrupted loses at most one."""
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
-        self._write_curves()
+        if self.local_rank == 0:
+            self._write_curves()
         if self.current_epoch + 1 < self.num_epochs:
             self.save_checkpoint(str(self.folder / LATEST))
         self.current_epoch += 1
@@ -211,10 +236,11 @@ class RenalTrainer(nnUNetTrainer):
 
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint of tensors and plain values that names nnU-Net's own trainer."""
-        module = getattr(self.network, "_orig_mod", self.network)
+        if self.local_rank > 0:
+            return
         scaler = self.grad_scaler
         content = {
-            "network_weights": module.state_dict(),
+            "network_weights": self.module.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "grad_scaler_state": scaler.state_dict() if scaler is not None else None,
             "logging": self.logger.get_checkpoint(),
@@ -232,8 +258,7 @@ class RenalTrainer(nnUNetTrainer):
         if not self.was_initialized:
             self.initialize()
         checkpoint = load_checkpoint(Path(filename_or_checkpoint), str(self.device))
-        module = getattr(self.network, "_orig_mod", self.network)
-        module.load_state_dict(checkpoint["network_weights"])
+        self.module.load_state_dict(checkpoint["network_weights"])
         self.optimizer.load_state_dict(checkpoint["optimizer_state"])
         if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
             self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
