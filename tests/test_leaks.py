@@ -106,7 +106,7 @@ def matrix(tmp_path_factory):
             "renalseg.experiment.trainings.train",
             diary.before(
                 trainings.train,
-                lambda _w, _d, task, start, _device: diary.starts.__setitem__(task, start),
+                lambda _w, _d, task, start, *_: diary.starts.__setitem__(task, start),
             ),
         )
         patch.setattr(
