@@ -174,6 +174,13 @@ def test_a_disk_that_is_too_small_is_said_before(site, tmp_path, monkeypatch):
     assert site.asked == []
 
 
+def test_no_network_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match="KiTS-Challenge-Imaging: cannot be fetched") as caught:
+        get(tmp_path / "c")
+    assert "\n" not in str(caught.value)
+
+
 def test_which_cases():
     source = SOURCES["kits23"]
     assert parse_cases("0-2,15, 400", source) == [0, 1, 2, 15, 400]

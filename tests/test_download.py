@@ -99,6 +99,13 @@ def test_no_server_is_one_line(site, tmp_path):
         fetch("http://127.0.0.1:9/x", tmp_path / "x", pause=lambda _: None)
 
 
+def test_a_server_without_a_name_is_not_waited_for(tmp_path):
+    pauses = []
+    with pytest.raises(DownloadError, match="see to the network"):
+        fetch("http://nowhere.invalid/x", tmp_path / "x", pause=pauses.append)
+    assert pauses == []
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a/b", "model.zip"])
 def test_only_the_web_is_asked(tmp_path, url):
     with pytest.raises(DownloadError, match="begins with https"):

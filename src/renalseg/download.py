@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from http.client import HTTPException
@@ -65,7 +66,7 @@ def fetch(
             break
         except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
             tries = 0 if _size(part) > before else tries
-            if tries == len(PAUSES_S) or (isinstance(error, HTTPError) and error.code not in _BUSY):
+            if tries == len(PAUSES_S) or _is_final(error):
                 refused = DownloadError(_reason(url, error))
                 refused.is_missing = isinstance(error, HTTPError) and error.code == 404
                 raise refused from error
@@ -118,6 +119,13 @@ def _receive(url: str, part: Path, tag: Path, on_bytes: OnBytes | None) -> None:
                     on_bytes(have, total)
     if total and have < total:
         raise ConnectionError(f"{have} of {total} bytes arrived")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another try would end likewise: the server's answer is no, or it has no such name."""
+    if isinstance(error, HTTPError):
+        return error.code not in _BUSY
+    return isinstance(getattr(error, "reason", None), socket.gaierror)
 
 
 def _reason(url: str, error: Exception) -> str:

@@ -237,7 +237,7 @@ def _hub_bytes(paths: list[str]) -> int:
         for start in range(0, len(paths), 100):
             found = api.get_paths_info(IMAGING, paths[start : start + 100], repo_type="dataset")
             total += sum(getattr(file, "size", 0) for file in found)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the library's network errors differ from version to version
         raise DownloadError(_hub_reason(IMAGING, error)) from error
     return total
 
@@ -254,7 +254,7 @@ def _from_hub(path: str, room: Path) -> Path:
                 IMAGING, path, repo_type="dataset", local_dir=room, endpoint=_endpoint()
             )
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # as above
         raise DownloadError(_hub_reason(f"{IMAGING}/{path}", error)) from error
 
 
@@ -269,5 +269,6 @@ def _endpoint() -> str | None:
 
 
 def _hub_reason(what: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    cause = error.__cause__ or error
+    reason = " ".join(str(cause).split())[:160] or type(cause).__name__
     return f"{what}: cannot be fetched ({reason}); see to the network and run again to go on"
