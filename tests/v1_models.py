@@ -7,7 +7,10 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+
+pytest.importorskip("nnunet", reason="needs nnU-Net v1: pip install --no-deps nnunet==1.7.1")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # v1 imports scipy by names that are deprecated
