@@ -6,6 +6,7 @@ import pickle
 import stat
 import struct
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from models import write_model
 from renalseg.cli.main import app
-from renalseg.errors import ModelError
+from renalseg.errors import DownloadError, ModelError
 from renalseg.models.checkpoints import FINAL, load_checkpoint
 from renalseg.models.ensemble import Ensemble, write_ensemble
 from renalseg.models.install import install, models_folder
@@ -91,6 +92,21 @@ def test_a_download_that_breaks_goes_on(tmp_path, v1, monkeypatch):
         site.faults["/record/Task135_KiTS2021.zip"] = [("cut", 1000), ("status", 503), ("cut", 99)]
         done = install(f"{site.url}/record/Task135_KiTS2021.zip?download=1")
     assert done.folder == models_folder() / "Task135_KiTS2021"
+    assert done.is_ensemble
+    assert [path.name for path in tmp_path.iterdir()] == ["Task135_KiTS2021"]
+
+
+def test_a_disk_that_is_too_small_costs_no_download(tmp_path, v1, monkeypatch):
+    monkeypatch.setenv("RENALSEG_MODELS", str(tmp_path))
+    with serving() as site, monkeypatch.context() as full:
+        site.files["/Task135_KiTS2021.zip"] = content = v1[0].read_bytes()
+        free = SimpleNamespace(free=len(content) + 1)
+        full.setattr("renalseg.models.archive.shutil.disk_usage", lambda _: free)
+        with pytest.raises(DownloadError, match="make room and run again"):
+            install(f"{site.url}/Task135_KiTS2021.zip")
+        full.undo()
+        site.files.clear()
+        done = install(f"{site.url}/Task135_KiTS2021.zip")
     assert done.is_ensemble
     assert [path.name for path in tmp_path.iterdir()] == ["Task135_KiTS2021"]
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from renalseg.errors import ModelError
+from renalseg.errors import DownloadError, ModelError
 
 _CHUNK = 1 << 20
 
@@ -24,8 +24,8 @@ def unpack(archive: Path, folder: Path, on_bytes: Callable[[int, int], None] | N
 
     Raises:
         ModelError: If the archive is damaged, holds a link, an encrypted file or a name that leads
-            out of the folder, a member is larger than the archive says, or the disk is too small.
-            The folder is gone then.
+            out of the folder, or a member is larger than the archive says. The folder is gone then.
+        DownloadError: If the disk is too small; the archive is as good as it was.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -69,10 +69,10 @@ def _check(archive: Path, members: list[zipfile.ZipInfo]) -> None:
 def _make_room(archive: Path, total: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if total > free:
-        raise ModelError(
-            f"{archive}: unpacked it is {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in "
-            f"{folder}; make room"
+    if 2 * total > free:  # unpacked, and beside it what is made of it
+        raise DownloadError(
+            f"{archive}: takes {2 * total / 1e9:.1f} GB while it is installed, and "
+            f"{free / 1e9:.1f} GB are free in {folder}; make room and run again"
         )
 
 

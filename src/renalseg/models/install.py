@@ -62,7 +62,7 @@ def install(
         What stands there now. A model that stands there already is left as it is.
 
     Raises:
-        DownloadError: If it cannot be fetched.
+        DownloadError: If it cannot be fetched, or the disk is too small; what was fetched is kept.
         ModelError: If it is not a model, is damaged or hostile, or does not compute. Nothing of
             it is left then.
     """
