@@ -17,12 +17,14 @@ TINY_PLAN = Plan(
 )
 
 
-def write_model(folder: Path, configuration: str = FULLRES, folds=(0, 1), mirror=None) -> Path:
+def write_model(
+    folder: Path, configuration: str = FULLRES, folds=(0, 1), mirror=None, plan: Plan = TINY_PLAN
+) -> Path:
     """Write a model folder with random weights."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    plans = nnunet_plans(TINY_PLAN, "Dataset021_KiTS", [(3.0, 3.0, 3.0)], [(40, 40, 20)])
+    plans = nnunet_plans(plan, "Dataset021_KiTS", [(3.0, 3.0, 3.0)], [(40, 40, 20)])
     labels = {"background": 0, "kidney": 1, "tumor": 2, "cyst": 3}
     dataset = {
         "channel_names": {"0": "CT"},

@@ -1,3 +1,23 @@
-"""renalseg: kidneys, tumors and cysts segmented in CT (research software, not a medical device)."""
+"""renalseg: kidneys, tumors and cysts segmented in CT (research software, not a medical device).
+
+>>> import renalseg
+>>> segmenter = renalseg.load("ensemble/", profile="fast")    # doctest: +SKIP
+>>> segmenter.predict("scan.nii.gz").save("mask.nii.gz")      # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from renalseg.pipeline import Segmenter
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def load(folder: "Path | str", **options: Any) -> "Segmenter":
+    """Load an ensemble; the options are those of :meth:`renalseg.pipeline.Segmenter.load`."""
+    from renalseg.pipeline import Segmenter
+
+    return Segmenter.load(folder, **options)

@@ -37,3 +37,7 @@ class EvaluationError(RenalsegError):
 
 class WorkerError(RenalsegError):
     """A worker process was lost."""
+
+
+class CancelledError(RenalsegError):
+    """The user stopped the work."""

@@ -1,17 +1,49 @@
-"""One scan through everything: read, predict, clean, save."""
+"""One scan through everything: read, predict, clean, say what is unusual, save."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock
+from time import perf_counter
+from typing import TYPE_CHECKING
 
-from renalseg.errors import RenalsegError, VolumeError
-from renalseg.inference.ensemble import LoadedMember, combine, load_members, to_labels
+import numpy as np
+
+from renalseg.errors import CancelledError, VolumeError
+from renalseg.inference.ensemble import (
+    LoadedMember,
+    Watch,
+    expected_gb,
+    find_finder,
+    load_members,
+    run_ensemble,
+)
+from renalseg.inference.forward import Backend
+from renalseg.inference.network import How
+from renalseg.inference.plausibility import Finding, unusual
+from renalseg.inference.profiles import PROFILES, Profile, ProfileName, Roi
 from renalseg.inference.scan import Scan
+from renalseg.inference.uncertainty import LesionAgreement, lesion_disagreement
 from renalseg.labels import FOREGROUND
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.models.ensemble import Ensemble
 from renalseg.postprocess import postprocess
-from renalseg.volume import SUFFIXES, Volume, read_image, read_labels
+from renalseg.provenance import (
+    InputRecord,
+    ModelRecord,
+    Provenance,
+    Warned,
+    array_hash,
+    file_hash,
+    sidecar_path,
+)
+from renalseg.volume import Volume, read_image
+
+if TYPE_CHECKING:
+    from renalseg.types import AnyArray
+
+#: Told of finished and all tiles of a scan; all may still grow while the scan is worked on.
+OnTile = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -21,10 +53,18 @@ class Segmentation:
     Attributes:
         labels: Label map on the scan's grid.
         made_by: Names of the models that made it.
+        warnings: What a person should know before they trust it.
+        provenance: What made it.
+        entropy: How undecided the ensemble is, 0 to 1, if it was asked for.
+        lesions: Each lesion with the members' agreement on it, if it was asked for.
     """
 
     labels: Volume
     made_by: tuple[str, ...]
+    warnings: tuple[Finding, ...] = ()
+    provenance: Provenance | None = None
+    entropy: Volume | None = None
+    lesions: tuple[LesionAgreement, ...] = ()
 
     def volumes_ml(self) -> dict[str, float]:
         """Volume of each class in ml."""
@@ -36,25 +76,52 @@ class Segmentation:
         }
 
     def save(self, path: Path) -> None:
-        """Write the label map on the grid that the scan was read from."""
+        """Write the label map on the grid that the scan was read from, its record beside it first.
+
+        So a mask that stands has its record.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.provenance is not None:
+            self.provenance.write(sidecar_path(path))
         self.labels.save(path)
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """An ensemble in memory, ready for any number of scans."""
+    """An ensemble in memory, ready for any number of scans, from any number of threads.
+
+    Attributes:
+        members: The models.
+        postprocess: Whether section 3.5 of the paper cleans the result.
+        record: Their files.
+        how: How networks are run.
+        profile: The trade between accuracy and time.
+        roi: Whether only the kidneys' surroundings are computed.
+        memory_gb: A bound of the memory.
+    """
 
     members: tuple[LoadedMember, ...]
     postprocess: bool
+    record: ModelRecord
+    how: How
+    profile: Profile
+    profile_name: ProfileName
+    roi: Roi
+    memory_gb: float | None = None
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
     def load(
         cls,
-        folder: Path,
+        folder: Path | str,
         *,
         member: str | None = None,
         clean: bool | None = None,
         device: str = AUTO,
+        profile: ProfileName = "balanced",
+        roi: Roi = "auto",
+        backend: Backend = "auto",
+        memory_gb: float | None = None,
     ) -> "Segmenter":
         """Load an ensemble folder, or a single nnU-Net v2 model folder.
 
@@ -63,117 +130,173 @@ class Segmenter:
             member: Take only this member.
             clean: Whether to post-process (section 3.5); None leaves it to the manifest.
             device: A torch device, or ``auto``.
+            profile: ``exact`` computes what nnU-Net computes, ``balanced`` without mirrored copies,
+                ``fast`` with one network.
+            roi: ``auto`` computes full resolution only around the kidneys, where the ensemble has a
+                network of lower resolution to find them; ``off`` computes all of the scan.
+            backend: What runs networks on a CPU.
+            memory_gb: Cut scans that need more than so many 10^9 bytes.
 
         Raises:
             ModelError: If the folder is no ensemble, or incomplete.
         """
+        folder = Path(folder)
         ensemble = Ensemble.open(folder)
         if member is not None:
             ensemble = ensemble.only(member)
         wanted = ensemble.manifest.postprocess if clean is None else clean
-        return cls(load_members(ensemble, resolve_device(device)), wanted)
+        chosen = PROFILES[profile]
+        how = How(
+            device=resolve_device(device),
+            backend=backend,
+            precision=chosen.precision,
+            step=chosen.step,
+            mirror=chosen.mirror,
+            like_nnunet=profile == "exact",
+        )
+        members = load_members(ensemble, how, chosen)
+        files = {path for loaded in members for path in loaded.files}
+        record = ModelRecord.of(folder, [loaded.name for loaded in members], files)
+        return cls(members, wanted, record, how, chosen, profile, roi, memory_gb)
 
-    def segment(self, volume: Volume) -> Segmentation:
-        """Segment a scan given as a canonical volume in HU."""
-        labels = to_labels(combine(self.members, Scan(volume)))
+    def predict(
+        self,
+        scan: "Path | str | Volume | AnyArray",
+        spacing_mm: tuple[float, float, float] | None = None,
+        *,
+        on_tile: OnTile | None = None,
+        cancel: Event | None = None,
+        uncertainty: bool = False,
+    ) -> Segmentation:
+        """Segment a scan.
+
+        Args:
+            scan: A file, a canonical volume in HU, or an array in HU with axes slice (head to
+                foot), row (front to back), column (the patient's right to left).
+            spacing_mm: Of an array: its voxel size along these axes.
+            on_tile: Told of the progress.
+            cancel: Set it from another thread to stop.
+            uncertainty: Also keep the entropy of the scores and the members' agreement.
+
+        Raises:
+            VolumeError: If the scan cannot be read, or an array comes without its spacing.
+            ModelError: If it does not fit the memory.
+            CancelledError: If ``cancel`` was set.
+        """
+        if isinstance(scan, Path | str):
+            path = Path(scan)
+            return self.segment(
+                read_image(path), path, on_tile=on_tile, cancel=cancel, uncertainty=uncertainty
+            )
+        if not isinstance(scan, Volume):
+            scan = _volume_of(scan, spacing_mm)
+        return self.segment(scan, on_tile=on_tile, cancel=cancel, uncertainty=uncertainty)
+
+    def expected_gb(self, volume: Volume) -> float:
+        """The most memory that a scan takes, in 10^9 bytes.
+
+        Raises:
+            ModelError: If it does not fit the bound.
+        """
+        return expected_gb(self.members, Scan(volume), self.memory_gb)
+
+    def segment(
+        self,
+        volume: Volume,
+        source: Path | None = None,
+        *,
+        on_tile: OnTile | None = None,
+        cancel: Event | None = None,
+        uncertainty: bool = False,
+    ) -> Segmentation:
+        """Segment a scan given as a canonical volume in HU; see :meth:`predict`.
+
+        Args:
+            volume: The scan.
+            source: The file that it was read from, for the record.
+            on_tile: Told of the progress.
+            cancel: Set it from another thread to stop.
+            uncertainty: Also keep the entropy of the scores and the members' agreement.
+        """
+
+        def tile(done: int, total: int) -> None:
+            if cancel is not None and cancel.is_set():
+                raise CancelledError("cancelled; nothing was written")
+            if on_tile:
+                on_tile(done, total)
+
+        began = perf_counter()
+        watch = Watch(tile)
+        names = [member.name for member in self.members]
+        with self._lock:
+            found = run_ensemble(
+                self.members,
+                Scan(volume),
+                {"ensemble": names},
+                roi=self.roi,
+                margin_mm=self.profile.margin_mm,
+                watch=watch,
+                uncertainty=uncertainty,
+                memory_gb=self.memory_gb,
+            )
+        predicted = perf_counter()
+        labels = found.labels["ensemble"]
         if self.postprocess:
             labels = postprocess(labels)
-        return Segmentation(volume.like(labels), tuple(member.name for member in self.members))
+        warnings = [Finding("region", note) for note in found.notes] + unusual(volume, labels)
+        seconds = {"predict": predicted - began, "clean_and_check": perf_counter() - predicted}
+        lesions: tuple[LesionAgreement, ...] = ()
+        if uncertainty:
+            lesions = tuple(
+                lesion_disagreement(
+                    labels,
+                    list(found.votes.values()),
+                    spacing_mm=volume.spacing_mm,
+                    entropy=found.entropy,
+                )
+            )
+        settings = {
+            "profile": self.profile_name,
+            "roi": self.roi if find_finder(self.members) else "off",
+            "step": self.how.step,
+            "mirror": self.how.mirror,
+            "precision": self.how.precision,
+            "postprocess": self.postprocess,
+            "boxes": found.boxes,
+            "tiles_computed": watch.count.computed,
+            "tiles_of_air": watch.count.skipped,
+        }
+        made = Provenance(
+            model=self.record,
+            settings=settings,
+            input=InputRecord(
+                name=source.name if source else "array",
+                hash=file_hash(source) if source else array_hash(volume.array, volume.affine),
+                shape=volume.shape,
+                spacing_mm=volume.spacing_mm,
+            ),
+            timings_s={name: round(value, 3) for name, value in seconds.items()},
+            device=self.how.device,
+            backend=self.members[0].networks[0].backend,
+            warnings=tuple(Warned(code=w.code, text=w.text) for w in warnings),
+        )
+        return Segmentation(
+            labels=volume.like(labels),
+            made_by=tuple(names),
+            warnings=tuple(warnings),
+            provenance=made,
+            entropy=None if found.entropy is None else volume.like(found.entropy),
+            lesions=lesions,
+        )
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What became of one scan of a batch.
-
-    Attributes:
-        source: The scan.
-        target: Its mask.
-        segmentation: The result; None where the mask stood already or the scan failed.
-        problem: Why it failed, or None.
-    """
-
-    source: Path
-    target: Path
-    segmentation: Segmentation | None = None
-    problem: str | None = None
-
-
-def predict_files(
-    pairs: list[tuple[Path, Path]], load: Callable[[], Segmenter], *, overwrite: bool = False
-) -> Iterator[Prediction]:
-    """Segment scans one after the other; a scan that cannot be read does not stop the others.
-
-    Args:
-        pairs: Scan and mask files.
-        load: Loads the ensemble; called once, when the first scan has been read.
-        overwrite: Make masks again that stand already.
-    """
-    segmenter: Segmenter | None = None
-    for source, target in pairs:
-        if target.exists() and not overwrite:
-            yield Prediction(source, target)
-            continue
-        try:
-            volume = read_image(source)
-        except RenalsegError as error:
-            yield Prediction(source, target, problem=str(error))
-            continue
-        segmenter = segmenter or load()
-        segmentation = segmenter.segment(volume)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        segmentation.save(target)
-        yield Prediction(source, target, segmentation)
-
-
-def postprocess_file(source: Path, target: Path) -> int:
-    """Clean a label map file on its own grid (section 3.5).
-
-    Returns:
-        The number of voxels that changed.
-
-    Raises:
-        VolumeError: If the file is not a label map.
-    """
-    labels = read_labels(source)
-    cleaned = postprocess(labels.array)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    labels.like(cleaned).save(target)
-    return int((cleaned != labels.array).sum())
-
-
-def pair_files(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """Say where the mask of each scan goes.
-
-    Args:
-        source: A scan, a folder of scans, or a cohort in KiTS layout.
-        output: A file with one of the suffixes of volumes (for one scan), or a folder.
-
-    Raises:
-        VolumeError: If there is no scan, or several scans and one output file.
-    """
-    if not source.exists():
-        raise VolumeError(f"{source}: no such file or folder; give a scan or a folder of scans")
-    names_file = output.name.lower().endswith(SUFFIXES)
-    if source.is_file():
-        return [(source, output if names_file else output / f"{_stem(source)}.nii.gz")]
-    if names_file:
-        raise VolumeError(f"{output}: is one file, but {source} is a folder; give a folder with -o")
-    scans = sorted(p for p in source.iterdir() if p.is_file() and p.name.lower().endswith(SUFFIXES))
-    pairs = [(scan, output / f"{_stem(scan)}.nii.gz") for scan in scans]
-    if not pairs:
-        cases = sorted(source.glob("case_*/imaging.nii.gz"))
-        pairs = [(scan, output / f"{scan.parent.name}.nii.gz") for scan in cases]
-    if not pairs:
-        known = ", ".join(SUFFIXES)
-        raise VolumeError(f"{source}: no scan in it; expected files ending in {known}")
-    doubled = {target for _, target in pairs if [t for _, t in pairs].count(target) > 1}
-    if doubled:
-        name = sorted(doubled)[0].name
-        raise VolumeError(f"{source}: two scans would both become {name}; rename one")
-    return pairs
-
-
-def _stem(path: Path) -> str:
-    lower = path.name.lower()
-    suffix = max((s for s in SUFFIXES if lower.endswith(s)), key=len, default="")
-    return path.name[: len(path.name) - len(suffix)]
+def _volume_of(array: "AnyArray", spacing_mm: tuple[float, float, float] | None) -> Volume:
+    """An array as a volume whose last voxel lies at the origin of the patient's coordinates."""
+    if spacing_mm is None or array.ndim != 3 or len(spacing_mm) != 3 or min(spacing_mm) <= 0:
+        raise VolumeError(
+            f"expected an array with 3 axes and its spacing_mm (slice, row, column), got shape "
+            f"{array.shape} and {spacing_mm}"
+        )
+    affine = np.zeros((4, 4))
+    affine[[2, 1, 0, 3], [0, 1, 2, 3]] = (*(-mm for mm in spacing_mm), 1)
+    return Volume(np.ascontiguousarray(array), affine)

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from renalseg import __version__
-from renalseg.cli import data, demo, evaluate, experiment, models, postprocess, predict
+from renalseg.cli import data, demo, evaluate, experiment, export, models, postprocess, predict
 from renalseg.errors import RenalsegError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("demo")(demo.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("postprocess")(postprocess.command)
+app.command("export")(export.command)
 app.add_typer(data.app, name="data")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(models.app, name="models")

@@ -12,8 +12,8 @@ def command(
     output: Path = typer.Argument(metavar="OUT", help="File, or folder for a folder."),
 ) -> None:
     """Remove masses without a kidney and small kidney fragments (section 3.5 of the paper)."""
+    from renalseg.batch import pair_files, postprocess_file
     from renalseg.errors import RenalsegError
-    from renalseg.pipeline import pair_files, postprocess_file
 
     pairs = pair_files(source, output)
     failed = 0

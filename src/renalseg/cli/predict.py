@@ -1,12 +1,48 @@
 """``renalseg predict``: masks of kidneys, tumors and cysts for scans."""
 
-import json
-from functools import partial
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from renalseg.cli.console import note, print_json
 from renalseg.cli.reporter import TerminalReporter
+
+if TYPE_CHECKING:
+    from renalseg.batch import Prediction
+    from renalseg.pipeline import Segmenter
+    from renalseg.volume import Volume
+
+
+class Profile(StrEnum):
+    """How much work a prediction is worth."""
+
+    EXACT = "exact"
+    BALANCED = "balanced"
+    FAST = "fast"
+
+
+class Roi(StrEnum):
+    """What of a scan is computed at full resolution."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+class Backend(StrEnum):
+    """What runs networks on a CPU."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
+class Engine(StrEnum):
+    """Where a batch runs."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def command(
@@ -23,43 +59,106 @@ def command(
         "--postprocess/--no-postprocess",
         help="Remove implausible findings; the ensemble says whether when neither is given.",
     ),
+    profile: Profile = typer.Option(
+        Profile.BALANCED,
+        help="exact computes what nnU-Net computes, balanced leaves mirrored copies out, fast runs "
+        "one network.",
+    ),
+    roi: Roi = typer.Option(
+        Roi.AUTO,
+        help="auto computes full resolution only around the kidneys, where the ensemble has a "
+        "network of lower resolution to find them; off computes all.",
+    ),
+    memory: float | None = typer.Option(
+        None, "--memory", min=0.5, metavar="GB", help="Cut scans that need more memory than this."
+    ),
+    uncertainty: bool = typer.Option(
+        False,
+        "--uncertainty",
+        help="Also write MASK-entropy, 0 (sure) to 1, and lesions' agreement.",
+    ),
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
+    backend: Backend = typer.Option(Backend.AUTO, help="What runs networks on a CPU."),
+    engine: Engine = typer.Option(
+        Engine.LOCAL, help="ray spreads a folder of scans over a Ray cluster (extra ray)."
+    ),
+    address: str = typer.Option("auto", help="Of the Ray cluster: auto, local or HOST:PORT."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Make masks again that exist."),
     as_json: bool = typer.Option(False, "--json", help="Print results as JSON."),
 ) -> None:
     """Segment scans; each mask lies on the grid of its scan.
 
-    Labels: 1 kidney, 2 tumor, 3 cyst. Masks that exist are kept, so that an interrupted batch goes
-    on where it was.
+    Labels: 1 kidney, 2 tumor, 3 cyst. Beside each mask a JSON file says what made it. Masks that
+    exist are kept, so that an interrupted batch goes on where it was.
     """
-    from renalseg.pipeline import Segmenter, pair_files, predict_files
+    from renalseg.batch import Options, entropy_path, pair_files, predict_files
 
     pairs = pair_files(source, output)
-    load = partial(Segmenter.load, model, member=member, clean=clean, device=device)
-    results, failed = [], 0
+    options = Options(
+        folder=model,
+        member=member,
+        clean=clean,
+        device=device,
+        profile=profile.value,
+        roi=roi.value,
+        backend=backend.value,
+        memory_gb=memory,
+    )
+    failed = 0
+    results = []
     with TerminalReporter() as reporter:
-        reporter.start("segment")
-        for done, result in enumerate(predict_files(pairs, load, overwrite=overwrite)):
-            volumes = result.segmentation.volumes_ml() if result.segmentation else None
-            results.append(
-                {
-                    "scan": str(result.source),
-                    "mask": None if result.problem else str(result.target),
-                    "volumes_ml": volumes,
-                    "problem": result.problem,
-                }
+        if engine is Engine.RAY:
+            from renalseg.batch_cluster import predict_on_cluster
+
+            reporter.start("segment on Ray")
+            predictions = predict_on_cluster(
+                pairs, options, address, overwrite=overwrite, uncertainty=uncertainty
             )
-            if result.problem:
-                failed += 1
-                reporter.problem(result.problem)
-            elif volumes is None:
-                reporter.line(f"{result.target}: already there, kept; --overwrite makes it again")
-            else:
-                found = ", ".join(f"{name} {ml:.1f} ml" for name, ml in volumes.items())
-                reporter.line(f"{result.target}: {found}")
-            reporter.update(done + 1, len(pairs))
+        else:
+
+            def say(scan: Path, segmenter: "Segmenter", volume: "Volume") -> None:
+                needed = segmenter.expected_gb(volume)
+                reporter.start(scan.name)
+                note(f"{scan.name}: at most {needed:.1f} GB of memory")
+
+            predictions = predict_files(
+                pairs,
+                options.load,
+                overwrite=overwrite,
+                uncertainty=entropy_path if uncertainty else None,
+                on_scan=say,
+                on_tile=reporter.update,
+            )
+        for done, result in enumerate(predictions, 1):
+            failed += result.problem is not None
+            results.append(_record(result))
+            _show(result, reporter)
+            if engine is Engine.RAY:
+                reporter.update(done, len(pairs))
         reporter.finish(f"{len(pairs) - failed} of {len(pairs)} scans")
     if as_json:
-        typer.echo(json.dumps(results, indent=2))
+        print_json(results)
     if failed:
         raise typer.Exit(1)
+
+
+def _record(result: "Prediction") -> dict[str, object]:
+    return {
+        "scan": str(result.source),
+        "mask": None if result.problem else str(result.target),
+        "volumes_ml": result.volumes_ml,
+        "warnings": list(result.warnings),
+        "problem": result.problem,
+    }
+
+
+def _show(result: "Prediction", reporter: TerminalReporter) -> None:
+    if result.problem:
+        reporter.problem(result.problem)
+    elif result.volumes_ml is None:
+        reporter.line(f"{result.target}: already there, kept; --overwrite makes it again")
+    else:
+        found = ", ".join(f"{name} {ml:.1f} ml" for name, ml in result.volumes_ml.items())
+        reporter.line(f"{result.target}: {found}")
+        for warning in result.warnings:
+            reporter.line(f"  look: {warning}")

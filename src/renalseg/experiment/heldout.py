@@ -5,7 +5,8 @@ from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
 
-from renalseg.inference.ensemble import LoadedMember, predict_sets
+from renalseg.inference.ensemble import LoadedMember, run_ensemble
+from renalseg.inference.network import How
 from renalseg.inference.scan import Scan
 from renalseg.postprocess import postprocess
 from renalseg.training.dataset import TrainingSet
@@ -89,7 +90,7 @@ def _predict_case(
     """Predict one case; runs in a worker."""
     members = {name: _member(name, stages, fold, device) for name, stages in models.items()}
     scan = Scan(read_image(image))
-    for name, labels in predict_sets(members, sets, scan).items():
+    for name, labels in run_ensemble(list(members.values()), scan, sets).labels.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         if name == final:
             cleaned = prediction_path(folder, name + POSTPROCESSED, case_id)
@@ -101,7 +102,7 @@ def _predict_case(
 @cache
 def _member(name: str, stages: tuple[Path, ...], fold: int, device: str) -> LoadedMember:
     """A model of one fold; a worker loads it once."""
-    return LoadedMember.load(name, stages, [fold], device)
+    return LoadedMember.load(name, stages, [fold], How(device=device))
 
 
 def _stands(folder: Path, name: str, case_id: str, final: str) -> bool:

@@ -1,15 +1,40 @@
-"""An ensemble run on a scan: the members' softmax scores are averaged on the scan's grid."""
+"""An ensemble run on a scan in one pass.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+All members go through the scan side by side, row of tiles by row of tiles. As soon as a row of the
+scan is complete in each of them, their softmax scores are averaged and the most probable class is
+taken; neither a member's scores nor their mean ever stand in memory as a whole.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from renalseg.inference.network import Network
+from renalseg.inference.body import body_box
+from renalseg.inference.grid import Box
+from renalseg.inference.memory import (
+    BASE_BYTES,
+    box_bytes,
+    fitting_boxes,
+    network_bytes,
+    scan_bytes,
+)
+from renalseg.inference.network import How, Network
+from renalseg.inference.profiles import Profile, Roi
+from renalseg.inference.region import grown, kidney_region, touches_border
 from renalseg.inference.scan import Scan
+from renalseg.inference.sliding import Count
+from renalseg.inference.uncertainty import entropy
 from renalseg.models.ensemble import Ensemble
 from renalseg.types import AnyArray, LabelArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: A network whose voxels are so many times as long as the finest finds where the kidneys are.
+_COARSER = 1.3
 
 
 @dataclass(frozen=True)
@@ -21,73 +46,260 @@ class LoadedMember:
 
     @classmethod
     def load(
-        cls, name: str, stages: Sequence[Path], folds: Sequence[int], device: str = "cpu"
+        cls, name: str, stages: Sequence[Path], folds: Sequence[int], how: How | None = None
     ) -> "LoadedMember":
         """Load the model folders of a member, first stage first."""
-        networks = tuple(Network.load(folder, tuple(folds), device) for folder in stages)
-        return cls(name, networks)
+        return cls(name, tuple(Network.load(folder, tuple(folds), how) for folder in stages))
 
-    def probabilities(self, scan: Scan) -> AnyArray:
-        """Softmax scores on the scan's grid, (class, slice, row, column)."""
-        scores = self.networks[0].probabilities(scan)
-        for network in self.networks[1:]:
-            scores = network.probabilities(scan, to_labels(scores))
-        return scores
+    @property
+    def files(self) -> list[Path]:
+        """The files that it was loaded from."""
+        return [path for network in self.networks for path in network.files]
 
 
-def load_members(ensemble: Ensemble, device: str = "cpu") -> tuple[LoadedMember, ...]:
-    """Load all members of an ensemble folder."""
+def load_members(ensemble: Ensemble, how: How, profile: Profile) -> tuple[LoadedMember, ...]:
+    """Load the members of an ensemble folder that a profile uses.
+
+    Of a few it takes cascades first: their first stage runs in any case, to find the kidneys.
+    """
+    members = sorted(ensemble.manifest.members, key=lambda member: -len(member.stages))
+    names = {member.name for member in members[: profile.members]}
     return tuple(
         LoadedMember.load(
-            member.name, [ensemble.folder / stage for stage in member.stages], member.folds, device
+            member.name,
+            [ensemble.folder / stage for stage in member.stages],
+            member.folds[: profile.folds],
+            how,
         )
         for member in ensemble.manifest.members
+        if member.name in names
     )
 
 
-def combine(members: Iterable[LoadedMember], scan: Scan) -> AnyArray:
-    """Mean softmax scores of several models, (class, slice, row, column)."""
-    total, count = None, 0
-    for member in members:
-        scores = member.probabilities(scan)
-        total = scores if total is None else np.add(total, scores, out=total)
-        count += 1
-    if total is None:
-        raise ValueError("an ensemble needs at least one member")
-    return total / np.float32(count)
+@dataclass
+class Watch:
+    """Sees tiles go by.
+
+    Attributes:
+        on_tile: Called after every tile with done and all tiles; it may raise to stop the work.
+        count: Tiles computed and skipped.
+        total: Tiles that are known to be needed.
+    """
+
+    on_tile: Callable[[int, int], None] = lambda _done, _total: None
+    count: Count = field(default_factory=Count)
+    total: int = 0
+
+    def tile(self) -> None:
+        """A tile has been done."""
+        self.on_tile(self.count.computed + self.count.skipped, self.total)
 
 
-def predict_sets(
-    members: Mapping[str, LoadedMember], sets: Mapping[str, Sequence[str]], scan: Scan
-) -> dict[str, LabelArray]:
-    """Label maps of several, possibly overlapping ensembles; every member runs once.
+@dataclass
+class Found:
+    """What an ensemble found in a scan.
+
+    Attributes:
+        labels: A label map of each set, on the scan's grid.
+        boxes: What of the scan was computed at full resolution.
+        notes: What was unusual about the search for the kidneys.
+        entropy: Of the first set's mean scores, 0 to 1, if it was asked for; 0 outside the boxes.
+        votes: The label map of each member, if they were asked for.
+    """
+
+    labels: dict[str, LabelArray]
+    boxes: tuple[Box, ...]
+    notes: tuple[str, ...]
+    entropy: AnyArray | None = None
+    votes: dict[str, LabelArray] = field(default_factory=dict)
+
+
+def run_ensemble(
+    members: Sequence[LoadedMember],
+    scan: Scan,
+    sets: Mapping[str, Sequence[str]],
+    *,
+    roi: Roi = "off",
+    margin_mm: float = 20.0,
+    watch: Watch | None = None,
+    uncertainty: bool = False,
+    memory_gb: float | None = None,
+) -> Found:
+    """Segment a scan with several, possibly overlapping ensembles; every member runs once.
 
     Args:
-        members: The models by name.
-        sets: For each result its members' names.
+        members: The models.
         scan: The scan.
+        sets: For each result its members' names.
+        roi: ``auto`` looks closely only where a network of low resolution finds kidneys, if there
+            is one; ``off`` looks everywhere.
+        margin_mm: How far around the kidneys ``auto`` looks.
+        watch: Told of every tile.
+        uncertainty: Whether to keep entropy and votes.
+        memory_gb: A bound of the memory; boxes that need more are cut.
 
-    Returns:
-        For each set a label map, uint8, canonical.
+    Raises:
+        ModelError: If no cut brings the memory below its bound.
     """
-    totals: dict[str, AnyArray] = {}
-    results: dict[str, LabelArray] = {}
-    needed = dict.fromkeys(name for names in sets.values() for name in names)
-    for member in needed:
-        scores = members[member].probabilities(scan)
-        for result, names in sets.items():
-            if member not in names:
-                continue
-            if len(names) == 1:
-                results[result] = to_labels(scores)
-            elif result in totals:
-                totals[result] += scores
-            else:
-                totals[result] = scores.copy()
-    return results | {name: to_labels(total) for name, total in totals.items()}
+    watch = watch or Watch()
+    finder = find_finder(members) if roi == "auto" else None
+    search = _clipped(body_box(scan.volume), scan.crop) if finder else scan.crop
+    previous = {}
+    firsts = {m.name: m.networks[0] for m in members if len(m.networks) > 1}
+    fixed = fixed_bytes(members, scan, len(sets))
+    for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
+        previous[network] = np.zeros(scan.volume.shape, np.uint8)
+        cut = fitting_boxes([network], scan, _within(search, scan.crop), fixed, memory_gb)
+        for region, around in cut:
+            _label_region(network, scan, region, around, previous[network], watch)
+    spacing_mm = scan.volume.spacing_mm
+    boxes, notes = [search], []
+    if finder:
+        kidneys = kidney_region(previous[finder], spacing_mm, search, margin_mm)
+        boxes, notes = list(kidneys.boxes), list(kidneys.notes)
+    shape = scan.volume.shape
+    found = Found({name: np.zeros(shape, np.uint8) for name in sets}, (), ())
+    if uncertainty:
+        found.entropy = np.zeros(shape, np.float32)
+        found.votes = {member.name: np.zeros(shape, np.uint8) for member in members}
+
+    def run_box(box: Box) -> None:
+        finest = [member.networks[-1] for member in members]
+        cut = fitting_boxes(finest, scan, _within(box, scan.crop), fixed, memory_gb)
+        for region, around in cut:
+            _run_region(members, scan, region, around, sets, previous, firsts, found, watch)
+
+    done = []
+    for box in boxes:
+        run_box(box)
+        wider = box
+        if any(touches_border(labels, box, search) for labels in found.labels.values()):
+            wider = grown(box, 2 * margin_mm, spacing_mm, search)
+            notes.append("a finding reached the border of its region, which was widened")
+            run_box(wider)
+        done.append(wider)
+    scan.forget()
+    found.boxes, found.notes = tuple(done), tuple(dict.fromkeys(notes))
+    return found
 
 
-def to_labels(scores: AnyArray) -> LabelArray:
+def find_finder(members: Iterable[LoadedMember]) -> Network | None:
+    """The network that finds the kidneys: the coarsest of several resolutions, or None."""
+    alone = [n for member in members for n in member.networks if not n.is_second_stage]
+    sizes = {network: float(np.prod(network.spacing_mm[-2:])) for network in alone}
+    if not sizes:
+        return None
+    others = [float(np.prod(m.networks[-1].spacing_mm[-2:])) for m in members]
+    coarsest = max(alone, key=sizes.__getitem__)
+    return coarsest if sizes[coarsest] > _COARSER**2 * min(others) else None
+
+
+def fixed_bytes(members: Sequence[LoadedMember], scan: Scan, results: int) -> int:
+    """What is needed whatever part of the scan is computed."""
+    networks = {network for member in members for network in member.networks}
+    return BASE_BYTES + sum(map(network_bytes, networks)) + scan_bytes(scan, results)
+
+
+def expected_gb(members: Sequence[LoadedMember], scan: Scan, memory_gb: float | None) -> float:
+    """The most memory that a prediction of the scan takes, in 10^9 bytes.
+
+    Raises:
+        ModelError: If it cannot be brought below the bound.
+    """
+    fixed = fixed_bytes(members, scan, 1)
+    finest = [member.networks[-1] for member in members]
+    cut = fitting_boxes(finest, scan, scan.whole, fixed, memory_gb)
+    return (
+        max(
+            fixed + sum(box_bytes(network, scan, around) for network in finest) for _, around in cut
+        )
+        / 1e9
+    )
+
+
+def _label_region(
+    network: Network, scan: Scan, region: Box, around: Box, labels: LabelArray, watch: Watch
+) -> None:
+    """Fill a region of a label map by one network alone."""
+    watch.total += network.tiles(scan, around)
+    place = _place(region, scan.crop)
+    rows = network.probability_rows(scan, region, None, around, watch.count, watch.tile)
+    for number, scores in enumerate(rows):
+        labels[place][number] = _most_probable(scores)
+
+
+def _run_region(
+    members: Sequence[LoadedMember],
+    scan: Scan,
+    region: Box,
+    around: Box,
+    sets: Mapping[str, Sequence[str]],
+    previous: Mapping[Network, LabelArray],
+    firsts: Mapping[str, Network],
+    found: Found,
+    watch: Watch,
+) -> None:
+    """Run all members over one region, side by side."""
+    watch.total += sum(member.networks[-1].tiles(scan, around) for member in members)
+    place = _place(region, scan.crop)
+    streams = [
+        member.networks[-1].probability_rows(
+            scan,
+            region,
+            previous[firsts[member.name]] if member.name in firsts else None,
+            around,
+            watch.count,
+            watch.tile,
+        )
+        for member in members
+    ]
+    names = [member.name for member in members]
+    first = next(iter(sets))
+    for number, scores in enumerate(zip(*streams, strict=True)):
+        by_name = dict(zip(names, scores, strict=True))
+        for result, chosen in sets.items():
+            mean = _mean([by_name[name] for name in chosen])
+            found.labels[result][place][number] = _most_probable(mean)
+            if found.entropy is not None and result == first:
+                found.entropy[place][number] = entropy(mean).cpu().numpy()
+        for name, votes in found.votes.items():
+            votes[place][number] = _most_probable(by_name[name])
+
+
+def _mean(scores: "Sequence[Tensor]") -> "Tensor":
+    total = scores[0]
+    for other in scores[1:]:
+        total = total + other
+    return total / len(scores)
+
+
+def _most_probable(scores: "Tensor") -> LabelArray:
     """The most probable class per voxel; ties go to the lower label."""
-    labels: LabelArray = scores.argmax(0).astype(np.uint8)
+    labels: LabelArray = scores.argmax(0).to("cpu").numpy().astype(np.uint8)
     return labels
+
+
+def _clipped(box: Sequence[slice], crop: Box) -> Box:
+    """A box within the crop; the crop where they do not meet."""
+    first, second, third = (
+        (max(side.start, low), min(side.stop, high))
+        for side, (low, high) in zip(box, crop, strict=True)
+    )
+    meets = all(start < stop for start, stop in (first, second, third))
+    return (first, second, third) if meets else crop
+
+
+def _place(region: Box, crop: Box) -> tuple[slice, slice, slice]:
+    """A region of the crop as a part of the scan."""
+    first, second, third = (
+        slice(start + low, stop + low) for (start, stop), (low, _) in zip(region, crop, strict=True)
+    )
+    return first, second, third
+
+
+def _within(box: Box, crop: Box) -> Box:
+    """A box of the scan counted from the crop's first voxel."""
+    first, second, third = (
+        (start - low, stop - low) for (start, stop), (low, _) in zip(box, crop, strict=True)
+    )
+    return first, second, third

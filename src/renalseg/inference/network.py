@@ -1,126 +1,240 @@
 """One plain nnU-Net v2 model folder, loaded and run on a scan."""
 
-import io
-import json
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import ModelError
+from renalseg.inference.forward import Backend, MeanForward, Precision, make_run, takes_openvino
+from renalseg.inference.grid import Box, NetworkGrid, Shape, canonical_axes
+from renalseg.inference.rows import Intensity, label_rows
 from renalseg.inference.scan import Scan
-from renalseg.models.checkpoints import FINAL, load_checkpoint
-from renalseg.models.device import cpu_layout
-from renalseg.models.networks import build_network
-from renalseg.types import AnyArray, LabelArray
+from renalseg.inference.sliding import Count, count_tiles, logit_rows, region_rows
+from renalseg.models.checkpoints import FINAL
+from renalseg.models.loading import LoadedModel, load_networks
+from renalseg.types import LabelArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Network:
-    """The folds of one model folder; their logits are averaged, as nnU-Net does."""
+class How:
+    """How networks are run.
 
-    folder: Path
-    predictor: Any
+    Attributes:
+        device: A torch device.
+        backend: What computes them on a CPU.
+        precision: ``half`` where results may differ in the third digit.
+        step: Distance of two tiles as a share of the patch.
+        mirror: Whether mirrored copies are averaged, along the axes that the training mirrored.
+        like_nnunet: Whether scores are rounded where nnU-Net rounds them, to half precision, so
+            that ties fall alike; folds are then added up apart.
+    """
+
+    device: str = "cpu"
+    backend: Backend = "auto"
+    precision: Precision = "float32"
+    step: float = 0.5
+    mirror: bool = True
+    like_nnunet: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The folds of one model folder; their logits are averaged, as nnU-Net does.
+
+    Attributes:
+        model: What was loaded.
+        axes: The canonical axis of each of the networks' axes.
+        patch: Voxels of a tile, canonical axes.
+        intensity: The normalisation.
+        forward: The folds' mean.
+        how: How they are run.
+        folds: Which.
+    """
+
+    model: LoadedModel
+    axes: tuple[int, int, int]
+    patch: Shape
+    intensity: Intensity
+    forward: MeanForward
+    how: How
+    folds: tuple[int, ...]
 
     @classmethod
-    def load(cls, folder: Path, folds: tuple[int, ...], device: str = "cpu") -> "Network":
+    def load(cls, folder: Path, folds: Sequence[int], how: How | None = None) -> "Network":
         """Load a model folder without running any code that it may carry.
 
         Raises:
             ModelError: If a file is missing or damaged, or the weights do not fit the plans.
         """
-        import torch
-        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+        how = how or How()
+        model = load_networks(folder, folds)
+        axes = canonical_axes(model.plans["transpose_forward"])
+        size = tuple(int(n) for n in _settings(model)["patch_size"])
+        batch = _batch(how.device, len(size))
+        runs = tuple(
+            make_run(n, model.inputs, size, how.device, how.backend, how.precision, batch)
+            for n in model.networks
+        )
+        whole = (1, *size) if len(size) == 2 else size
+        first, second, third = (whole[axes.index(axis)] for axis in range(3))
+        forward = MeanForward(
+            runs=runs,
+            axes=axes,
+            is_planar=len(size) == 2,
+            mirrored=tuple(model.mirror_axes) if how.mirror else (),
+            batch=batch,
+            apart=how.like_nnunet,
+        )
+        return cls(
+            model, axes, (first, second, third), _intensity(model), forward, how, tuple(folds)
+        )
 
-        checkpoints = [load_checkpoint(folder / f"fold_{fold}" / FINAL) for fold in folds]
-        name = checkpoints[0]["init_args"]["configuration"]
-        dataset_json = _read_json(folder / "dataset.json")
-        plans = PlansManager(_read_json(folder / "plans.json"))
-        configuration = plans.get_configuration(name)
-        network = build_network(plans.plans, dataset_json, name)
-        weights = [checkpoint["network_weights"] for checkpoint in checkpoints]
-        try:
-            network.load_state_dict(weights[0])
-        except RuntimeError as error:
-            raise ModelError(
-                f"{folder}: the weights do not fit the network of plans.json; copy the model again"
-            ) from error
-        with redirect_stdout(io.StringIO()):
-            predictor = nnUNetPredictor(device=torch.device(device), allow_tqdm=False)
-            predictor.manual_initialization(
-                network,
-                plans,
-                configuration,
-                weights,
-                dataset_json,
-                "nnUNetTrainer",
-                checkpoints[0]["inference_allowed_mirroring_axes"],
-            )
-        if torch.device(device).type == "cpu":
-            predictor.network.to(memory_format=cpu_layout(configuration.patch_size))
-        return cls(folder, predictor)
+    @property
+    def backend(self) -> str:
+        """What runs it."""
+        is_openvino = self.how.device == "cpu" and takes_openvino(self.how.backend)
+        return "openvino" if is_openvino else "torch"
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that it was loaded from."""
+        folder = self.model.folder
+        return [folder / "plans.json", *(folder / f"fold_{fold}" / FINAL for fold in self.folds)]
 
     @property
     def is_second_stage(self) -> bool:
         """Whether it needs the label map of a previous stage."""
-        return self.predictor.configuration_manager.previous_stage_name is not None
+        return self.model.is_second_stage
 
-    def probabilities(self, scan: Scan, previous: LabelArray | None = None) -> AnyArray:
-        """Predict a scan.
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """The voxel size that it sees."""
+        return tuple(float(mm) for mm in _settings(self.model)["spacing"])
+
+    def grid(self, scan: Scan) -> NetworkGrid:
+        """The scan's grid as this network sees it."""
+        return scan.grid(_settings(self.model), self.axes)
+
+    def tiles(self, scan: Scan, region: Box) -> int:
+        """How many tiles a region of the scan takes."""
+        return count_tiles(self.grid(scan).box_for(region, self.patch), self.patch, self.how.step)
+
+    def probability_rows(
+        self,
+        scan: Scan,
+        region: Box,
+        previous: LabelArray | None = None,
+        around: Box | None = None,
+        count: Count | None = None,
+        on_tile: Callable[[], None] = lambda: None,
+    ) -> "Iterator[Tensor]":
+        """Predict a region of a scan, row by row.
 
         Args:
             scan: The scan.
+            region: A box within the scan's crop, counted from the crop's first voxel.
             previous: For a second stage the first stage's label map on the scan's grid.
+            around: A larger box that is looked at; the region itself by default.
+            count: Told of every tile.
+            on_tile: Called after every tile.
 
-        Returns:
-            Softmax scores on the scan's grid, float32, (class, slice, row, column).
+        Yields:
+            Softmax scores on the scan's grid, (class, row, column), float32.
 
         Raises:
             ModelError: If a second stage is asked to run alone.
         """
         import torch
-        from nnunetv2.inference.export_prediction import (
-            convert_predicted_logits_to_segmentation_with_correct_shape,
-        )
-        from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
 
-        model = self.predictor
         if self.is_second_stage and previous is None:
             raise ModelError(
-                f"{self.folder}: second stage of a cascade; give the ensemble with both stages"
+                f"{self.model.folder}: second stage of a cascade; give the ensemble with both "
+                "stages"
             )
-        prepared = scan.prepare(
-            model.plans_manager, model.configuration_manager, model.dataset_json, previous
+        device, grid = self.how.device, self.grid(scan)
+        box = grid.box_for(around or region, self.patch)
+        image = scan.rows(grid, box, self.intensity, device)
+        rows: Callable[[int, int], Tensor] = image
+        if previous is not None and self.is_second_stage:
+            given = label_rows(previous, grid, box, self.model.classes, device)
+
+            def rows(start: int, stop: int) -> "Tensor":
+                return torch.cat([image(start, stop), given(start, stop)])
+
+        logits = logit_rows(
+            rows,
+            self.intensity.floor,
+            self.forward,
+            box,
+            self.patch,
+            self.how.step,
+            count or Count(),
+            on_tile,
+            half=self.how.like_nnunet,
+            device=device,
         )
-        data = prepared.data
-        if prepared.previous is not None:
-            one_hot = convert_labelmap_to_one_hot(
-                prepared.previous[0], model.label_manager.foreground_labels, data.dtype
+        needs = [grid.back[0].needs(row, row + 1) for row in range(*region[0])]
+        from_box = [(low - box[0][0], high - box[0][0]) for low, high in needs]
+        matrices, inside = _way_back(grid, box, region, device)
+        by_spline = "torch" not in _settings(self.model)["resampling_fn_probabilities"]
+        rounds = self.how.like_nnunet and by_spline
+
+        def to_scan(number: int, block: "Tensor") -> "Tensor":
+            row, (low, high) = region[0][0] + number, needs[number]
+            weights = grid.back[0].part(slice(row, row + 1), slice(low, high))
+            scores = torch.tensordot(
+                torch.from_numpy(weights[0]).to(device), block[:, :, *inside], ([0], [1])
             )
-            data = np.vstack((data, one_hot))
-        with redirect_stdout(io.StringIO()):
-            logits = model.predict_logits_from_preprocessed_data(torch.from_numpy(data))
-            _, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
-                logits,
-                model.plans_manager,
-                model.configuration_manager,
-                model.label_manager,
-                prepared.properties,
-                return_probabilities=True,
-                num_threads_torch=torch.get_num_threads(),
-            )
-        result: AnyArray = np.asarray(probabilities, dtype=np.float32).transpose(0, 3, 2, 1)
-        return result
+            for axis, matrix in enumerate(matrices):
+                if matrix is not None:
+                    scores = matrix @ scores if axis == 0 else scores @ matrix.T
+            if rounds:
+                scores = scores.half().float()
+            softmax: Tensor = scores.softmax(0)
+            return softmax
+
+        yield from region_rows(logits, from_box, to_scan)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not readable as JSON ({error}); copy the model again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a JSON object")
-    return content
+def _way_back(
+    grid: NetworkGrid, box: Box, region: Box, device: str
+) -> "tuple[list[Tensor | None], list[slice]]":
+    """Matrices of the last two axes from a box to a region, and what they take of the box."""
+    import torch
+
+    matrices: list[Tensor | None] = []
+    inside = []
+    for axis in (1, 2):
+        low, high = grid.back[axis].needs(*region[axis])
+        inside.append(slice(low - box[axis][0], high - box[axis][0]))
+        part = grid.back[axis].part(slice(*region[axis]), slice(low, high))
+        is_identity = grid.back[axis].is_identity
+        matrices.append(None if is_identity else torch.from_numpy(part).to(device))
+    return matrices, inside
+
+
+def _settings(model: LoadedModel) -> dict[str, Any]:
+    """The configuration as the plans file has it, with what it inherits."""
+    settings: dict[str, Any] = model.manager.get_configuration(model.configuration).configuration
+    return settings
+
+
+def _intensity(model: LoadedModel) -> Intensity:
+    properties = model.plans["foreground_intensity_properties_per_channel"]["0"]
+    return Intensity(
+        low_hu=float(properties["percentile_00_5"]),
+        high_hu=float(properties["percentile_99_5"]),
+        mean_hu=float(properties["mean"]),
+        std_hu=max(float(properties["std"]), 1e-8),
+    )
+
+
+def _batch(device: str, axes: int) -> int:
+    """Patches at a time: enough to keep a device busy, few enough for its memory."""
+    if axes == 2:
+        return 8
+    return 1 if device == "cpu" else 4

@@ -1,88 +1,50 @@
-"""A scan as nnU-Net sees it, preprocessed once for all networks that want the same input."""
+"""A scan, and what networks see of it, made once for all that want the same."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from renalseg.types import AnyArray, LabelArray
+from renalseg.inference.grid import Box, NetworkGrid, network_grid, nonzero_box
+from renalseg.inference.rows import Intensity, Window, image_rows
 from renalseg.volume import Volume
 
 
 @dataclass
-class Prepared:
-    """Network input and the way back.
-
-    Attributes:
-        data: Normalised, resampled image, (1, x, y, z).
-        previous: Labels of the previous stage on the same grid, or None.
-        properties: nnU-Net's record of how to get back to the scan's grid.
-    """
-
-    data: AnyArray
-    previous: AnyArray | None
-    properties: dict[str, Any]
-
-
-@dataclass
 class Scan:
-    """A canonical volume, and its preprocessed forms as they are asked for.
-
-    nnU-Net's arrays are SimpleITK's: for I-P-L storage (column, row, slice).
-    """
+    """A canonical volume in HU, and its grids and rows as they are asked for."""
 
     volume: Volume
-    _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _grids: dict[str, NetworkGrid] = field(default_factory=dict, repr=False)
+    _windows: dict[Any, Window] = field(default_factory=dict, repr=False)
 
-    def prepare(
-        self,
-        plans: Any,
-        configuration: Any,
-        dataset_json: dict[str, Any],
-        previous: LabelArray | None,
-    ) -> Prepared:
-        """Bring the scan to what a network of these plans wants to see.
+    @cached_property
+    def crop(self) -> Box:
+        """The box that is not zero: nnU-Net looks at nothing else."""
+        return nonzero_box(self.volume.array)
 
-        Args:
-            plans: nnU-Net's ``PlansManager``.
-            configuration: nnU-Net's ``ConfigurationManager``.
-            dataset_json: The model's description of its data set.
-            previous: For a cascade's second stage the first stage's label map.
-        """
-        if previous is not None:
-            return self._run(plans, configuration, dataset_json, previous)
-        settings = configuration.configuration
-        key = json.dumps(
-            [
-                {
-                    name: settings[name]
-                    for name in settings
-                    if name not in ("patch_size", "batch_size")
-                },
-                plans.transpose_forward,
-                plans.foreground_intensity_properties_per_channel,
-            ],
-            sort_keys=True,
-            default=str,
-        )
-        if key not in self._prepared:
-            self._prepared[key] = self._run(plans, configuration, dataset_json, None)
-        return self._prepared[key]
+    @property
+    def whole(self) -> Box:
+        """All of the crop, counted from its first voxel."""
+        first, second, third = ((0, stop - start) for start, stop in self.crop)
+        return first, second, third
 
-    def _run(
-        self,
-        plans: Any,
-        configuration: Any,
-        dataset_json: dict[str, Any],
-        previous: LabelArray | None,
-    ) -> Prepared:
-        preprocessor = configuration.preprocessor_class(verbose=False)
-        image = self.volume.array.transpose(2, 1, 0)[None]
-        labels = None if previous is None else previous.transpose(2, 1, 0)[None].astype(np.int8)
-        slice_mm, row_mm, column_mm = self.volume.spacing_mm
-        properties: dict[str, Any] = {"spacing": [column_mm, row_mm, slice_mm]}
-        data, seg, properties = preprocessor.run_case_npy(
-            image, labels, properties, plans, configuration, dataset_json
-        )
-        return Prepared(data, seg if previous is not None else None, properties)
+    def grid(self, settings: Mapping[str, Any], axes: Sequence[int]) -> NetworkGrid:
+        """The grid of a configuration; configurations that resample alike share one."""
+        wanted = {k: v for k, v in settings.items() if k.startswith(("resampling", "spacing"))}
+        key = json.dumps([wanted, list(axes)], sort_keys=True, default=str)
+        if key not in self._grids:
+            self._grids[key] = network_grid(self.crop, self.volume.spacing_mm, settings, axes)
+        return self._grids[key]
+
+    def rows(self, grid: NetworkGrid, box: Box, intensity: Intensity, device: str) -> Window:
+        """The image within a box; networks that look at the same box share its rows."""
+        key = (id(grid), box, intensity, device)
+        if key not in self._windows:
+            self._windows[key] = image_rows(self.volume.array, grid, box, intensity, device)
+        return self._windows[key]
+
+    def forget(self) -> None:
+        """Let go of all rows."""
+        self._windows.clear()

@@ -1,11 +1,13 @@
 """Weights are data: checkpoints hold tensors and plain values, and are read as nothing else."""
 
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from renalseg.errors import ModelError
+from renalseg.models.documents import reason, shown
 
 FINAL = "checkpoint_final.pth"
 LATEST = "checkpoint_latest.pth"
@@ -25,9 +27,8 @@ def save_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
         os.replace(beside, path)
     except (OSError, RuntimeError) as error:
         beside.unlink(missing_ok=True)
-        reason = str(error).strip().splitlines()[0][:120]
         raise ModelError(
-            f"{path}: cannot be written ({reason}); see to space and rights, and run again"
+            f"{path}: cannot be written ({reason(error)}); see to space and rights, and run again"
         ) from error
 
 
@@ -53,15 +54,33 @@ def load_tensors(path: Path, device: str = "cpu") -> Any:
 
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint; the model was not trained to its end")
+    _refuse_compressed(path)
     try:
         with torch.serialization.safe_globals(_numpy_numbers()):
             return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120]
+        # torch opens with a paragraph on its own versions
+        said = shown(str(error).rpartition("WeightsUnpickler error: ")[2]) or reason(error)
         raise ModelError(
-            f"{path}: not a checkpoint of tensors and plain values ({reason}); copy it again, "
-            "or do not use it if you do not know where it comes from"
+            f"{path}: not a checkpoint of tensors and plain values ({said}); copy it again, or "
+            " do not use it if you do not know where it comes from"
         ) from error
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Torch never compresses; a file of a few bytes that unpacks to gigabytes is no checkpoint."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as opened:
+            unpacked = sum(member.file_size for member in opened.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ModelError(f"{path}: damaged ({reason(error)}); copy it again") from None
+    if unpacked > path.stat().st_size:
+        raise ModelError(
+            f"{path}: expected tensors as they are, got an archive that unpacks to {unpacked} "
+            "bytes; do not use it if you do not know where it comes from"
+        )
 
 
 def _numpy_numbers() -> list[Any]:

@@ -4,51 +4,17 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from renalseg.errors import ModelError
-from renalseg.labels import FOREGROUND
-from renalseg.models.checkpoints import FINAL, load_checkpoint, save_checkpoint
+from renalseg.models.checkpoints import FINAL, save_checkpoint
+from renalseg.models.dataset import read_dataset
+from renalseg.models.documents import read_object, read_text, reason, shown
+from renalseg.models.folds import read_fold
+from renalseg.models.manifest import KITS_LABELS, MANIFEST, Manifest, Member
 
-MANIFEST = "ensemble.json"
-
-
-class Member(BaseModel):
-    """One model of an ensemble.
-
-    Attributes:
-        name: The recipe's name.
-        stages: Model folders beside the manifest: one, or first and second stage of a cascade.
-        folds: The folds whose logits are averaged.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    stages: tuple[str, ...] = Field(min_length=1, max_length=2)
-    folds: tuple[int, ...] = Field(min_length=1)
-
-
-class Manifest(BaseModel):
-    """What one must know to use an ensemble.
-
-    Attributes:
-        format: Version of this file.
-        storage: Orientation in which the networks saw their training scans (as nibabel names it).
-        labels: Class names and voxel values.
-        members: The models; their softmax probabilities are averaged on the scan's grid.
-        postprocess: Whether section 3.5 of the paper cleans the result.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    storage: Literal["IPL"] = "IPL"
-    labels: dict[str, int] = {"background": 0} | {label.title: int(label) for label in FOREGROUND}
-    members: tuple[Member, ...] = Field(min_length=1)
-    postprocess: bool = True
+__all__ = ["MANIFEST", "Ensemble", "Manifest", "Member", "write_ensemble"]
 
 
 class Ensemble(BaseModel):
@@ -64,18 +30,20 @@ class Ensemble(BaseModel):
         """Open an ensemble, or a single nnU-Net v2 model folder as an ensemble of one.
 
         Raises:
-            ModelError: If the folder is neither, or lacks something its manifest names.
+            ModelError: If the folder is neither, lacks something its manifest names, or its models
+                were not trained on one CT channel and the classes of KiTS.
         """
         folder = Path(folder)
         if (folder / MANIFEST).is_file():
             try:
-                manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
-            except (ValidationError, UnicodeDecodeError) as error:
+                manifest = Manifest.model_validate_json(read_text(folder / MANIFEST))
+            except ValidationError as error:
                 raise ModelError(
-                    f"{folder / MANIFEST}: not a manifest ({_first(error)})"
-                ) from error
+                    f"{folder / MANIFEST}: not a manifest ({reason(error)}); copy it again"
+                ) from None
         elif (folder / "plans.json").is_file():
-            member = Member(name=folder.name, stages=(".",), folds=_folds(folder))
+            name = folder.name if folder.name.isprintable() else ""
+            member = Member(name=name or "model", stages=(".",), folds=_folds(folder))
             manifest = Manifest(members=(member,), postprocess=False)
         else:
             raise ModelError(
@@ -83,7 +51,10 @@ class Ensemble(BaseModel):
                 "nnU-Net v2 model folder"
             )
         ensemble = cls(folder=folder, manifest=manifest)
-        ensemble._check()
+        for member in manifest.members:
+            for stage in member.stages:
+                _check_files(folder, stage, member)
+                _check_dataset(folder / stage / "dataset.json", (folder / MANIFEST).is_file())
         return ensemble
 
     def only(self, name: str) -> "Ensemble":
@@ -98,20 +69,6 @@ class Ensemble(BaseModel):
             raise ModelError(f"{self.folder}: no member {name!r}; it has {known}")
         manifest = self.manifest.model_copy(update={"members": chosen, "postprocess": False})
         return Ensemble(folder=self.folder, manifest=manifest)
-
-    def _check(self) -> None:
-        for member in self.manifest.members:
-            for stage in member.stages:
-                model = self.folder / stage
-                if not model.resolve().is_relative_to(self.folder.resolve()):
-                    raise ModelError(f"{self.folder}: member {member.name} lies outside: {stage}")
-                needed = [model / "plans.json", model / "dataset.json"]
-                needed += [model / f"fold_{fold}" / FINAL for fold in member.folds]
-                for path in needed:
-                    if not path.is_file():
-                        raise ModelError(
-                            f"{path}: missing, though the ensemble names it; copy it again"
-                        )
 
 
 def write_ensemble(
@@ -148,18 +105,43 @@ def write_ensemble(
     return Ensemble.open(folder)
 
 
+def _check_files(folder: Path, stage: str, member: Member) -> None:
+    model = folder / stage
+    if not Path(os.path.realpath(model)).is_relative_to(os.path.realpath(folder)):
+        raise ModelError(f"{folder}: member {member.name} lies outside: {stage}")
+    needed = [model / "plans.json", model / "dataset.json"]
+    needed += [model / f"fold_{fold}" / FINAL for fold in member.folds]
+    for path in needed:
+        if not path.is_file():
+            raise ModelError(f"{path}: missing, though the ensemble names it; copy it again")
+
+
+def _check_dataset(path: Path, names_too: bool) -> None:
+    """A model without a manifest may have names of its own for the classes of KiTS."""
+    dataset = read_dataset(read_object(path), path)
+    if dataset.channels != 1:
+        raise ModelError(
+            f"{path}: expected a model of one channel, CT, got {dataset.channels}; give another"
+        )
+    if dataset.classes != len(KITS_LABELS) or (names_too and dataset.labels != KITS_LABELS):
+        raise ModelError(
+            f"{path}: expected the labels of KiTS, {KITS_LABELS}, got {shown(dataset.labels)}; "
+            "give a model that was trained on KiTS"
+        )
+
+
 def _copy_model(source: Path, target: Path, folds: Sequence[int]) -> None:
     target.mkdir()
     for name in ("plans.json", "dataset.json"):
         shutil.copyfile(source / name, target / name)
     for fold in folds:
-        checkpoint = load_checkpoint(source / f"fold_{fold}" / FINAL)
+        trained = read_fold(source, fold)
         # What inference needs, and the trainer's name that a plain nnU-Net can resolve.
         kept = {
-            "network_weights": checkpoint["network_weights"],
+            "network_weights": trained.weights,
             "trainer_name": "nnUNetTrainer",
-            "init_args": {"configuration": checkpoint["init_args"]["configuration"]},
-            "inference_allowed_mirroring_axes": checkpoint["inference_allowed_mirroring_axes"],
+            "init_args": {"configuration": trained.configuration},
+            "inference_allowed_mirroring_axes": trained.mirror_axes or None,
         }
         (target / f"fold_{fold}").mkdir()
         save_checkpoint(kept, target / f"fold_{fold}" / FINAL)
@@ -167,11 +149,7 @@ def _copy_model(source: Path, target: Path, folds: Sequence[int]) -> None:
 
 def _folds(folder: Path) -> tuple[int, ...]:
     found = [p.parent.name.removeprefix("fold_") for p in folder.glob(f"fold_*/{FINAL}")]
-    folds = tuple(sorted(int(name) for name in found if name.isdigit()))
+    folds = tuple(sorted(int(name) for name in found if name.isascii() and name.isdigit()))
     if not folds:
         raise ModelError(f"{folder}: no fold_N/{FINAL}; expected a trained nnU-Net v2 model folder")
     return folds
-
-
-def _first(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -1,11 +1,16 @@
 """Networks built from nnU-Net v2's plans."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from renalseg.errors import ModelError
+from renalseg.models.dataset import ModelDataset, read_dataset
+from renalseg.models.documents import reason
+from renalseg.models.layers import find_layer, find_network
+from renalseg.models.settings import Configuration, read_settings
 
-_HARMLESS = ("dynamic_network_architectures.", "torch.nn.")
+_LAYERS = ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
 
 
 def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], configuration: str) -> Any:
@@ -20,28 +25,41 @@ def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], configur
         The module; it puts out logits at full resolution alone.
 
     Raises:
-        ModelError: If the plans name anything but nnU-Net's architectures and torch's layers:
-            nnU-Net would import and call it.
+        ModelError: If the plans or the data set are not what they should be, or the plans name
+            anything but nnU-Net's architectures and torch's layers.
     """
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    described = read_dataset(dataset)
+    _, settings = read_settings(plans, described, configuration)
+    return make_network(settings, described)
 
-    manager = PlansManager(dict(plans))
-    settings = manager.get_configuration(configuration)
-    kwargs = settings.network_arch_init_kwargs
-    imported = (kwargs.get(name) for name in settings.network_arch_init_kwargs_req_import)
-    for name in (settings.network_arch_class_name, *imported):
-        if name is not None and not str(name).startswith(_HARMLESS):
-            raise ModelError(
-                f"plans.json: its network would load {name}; expected one of nnU-Net's own "
-                "architectures, do not use this model"
-            )
-    return get_network_from_plans(
-        settings.network_arch_class_name,
-        kwargs,
-        settings.network_arch_init_kwargs_req_import,
-        determine_num_input_channels(manager, settings, dict(dataset)),
-        manager.get_label_manager(dict(dataset)).num_segmentation_heads,
-        deep_supervision=False,
-    )
+
+def make_network(
+    settings: Configuration, dataset: ModelDataset, path: Path | str = "plans.json"
+) -> Any:
+    """Build a network; with torch's meta device as the default it takes no memory.
+
+    Args:
+        settings: The configuration, checked.
+        dataset: Channels and classes, checked.
+        path: The plans file, named in errors.
+
+    Raises:
+        ModelError: If the plans name anything but nnU-Net's architectures and torch's layers, or
+            give arguments that these do not take.
+    """
+    architecture, axes = settings.architecture, len(settings.patch_size)
+    arguments = architecture.arch_kwargs.model_dump(exclude_unset=True)
+    for role in _LAYERS:
+        if role in arguments:
+            arguments[role] = find_layer(role, arguments[role], axes, path)
+    network = find_network(architecture.network_class_name, path)
+    try:
+        return network(
+            input_channels=settings.inputs(dataset),
+            num_classes=dataset.classes,
+            **{**arguments, "deep_supervision": False},
+        )
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"{path}: nnU-Net makes no network of it ({reason(error)}); copy the model again"
+        ) from None

@@ -1,11 +1,10 @@
 """See whether the networks of a model folder compute."""
 
-import json
 from pathlib import Path
 
 from renalseg.errors import ModelError
-from renalseg.models.checkpoints import FINAL, load_checkpoint
-from renalseg.models.networks import build_network
+from renalseg.models.checkpoints import FINAL
+from renalseg.models.loading import load_networks
 
 
 def verify_model(folder: Path) -> int:
@@ -20,30 +19,18 @@ def verify_model(folder: Path) -> int:
     """
     import torch
 
-    try:
-        plans, dataset = (
-            json.loads((folder / name).read_text()) for name in ("plans.json", "dataset.json")
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: no readable plans.json and dataset.json ({error})") from error
-    checkpoints = sorted(folder.glob(f"fold_*/{FINAL}"))
-    if not checkpoints:
+    folds = sorted(path.parent.name[5:] for path in folder.glob(f"fold_*/{FINAL}"))
+    if not folds:
         raise ModelError(f"{folder}: no fold_N/{FINAL}; the model was not trained to its end")
-    for path in checkpoints:
-        checkpoint = load_checkpoint(path)
-        try:
-            network = build_network(plans, dataset, checkpoint["init_args"]["configuration"]).eval()
-            network.load_state_dict(checkpoint["network_weights"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise ModelError(f"{path}: does not fit plans.json ({reason})") from error
-        first = next(p for p in network.parameters() if p.ndim > 2)
-        size = [2] * (first.ndim - 2)  # two voxels at the coarsest level
-        for strides in network.encoder.strides:
-            steps = [strides] * len(size) if isinstance(strides, int) else strides
-            size = [n * step for n, step in zip(size, steps, strict=True)]
+    for fold in folds:  # one by one: a model of many folds need not fit into memory
+        model = load_networks(folder, [fold])
+        settings = model.settings
+        size = [2] * len(settings.patch_size)  # two voxels at the coarsest level
+        for strides in settings.architecture.arch_kwargs.strides:
+            size = [n * step for n, step in zip(size, strides, strict=True)]
         with torch.inference_mode():
-            scores = network(torch.randn(1, first.shape[1], *size))
+            scores = model.networks[0](torch.randn(1, model.inputs, *size))
         if not scores.isfinite().all():
+            path = folder / f"fold_{fold}" / FINAL
             raise ModelError(f"{path}: puts out numbers that are not finite; copy it again")
-    return len(checkpoints)
+    return len(folds)

@@ -22,6 +22,10 @@ _MAX_ABS_HU = 100_000.0
 _AIR_ONLY_HU = -500.0
 _NO_AIR_HU = -200.0
 _UNUSUAL_MAX_HU = 10_000.0
+#: A scanner's bore is less than a metre wide, and its table two metres long.
+_MOST_M = 5.0
+_MOST_M3 = 4.0
+_LEAST_MM = 0.01
 
 
 def check_grid(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
@@ -43,6 +47,24 @@ def check_grid(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-4:
         raise VolumeError(
             f"{path}: the affine cannot be inverted (axes lie in one plane); mend its header"
+        )
+
+
+def check_extent(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
+    """Refuse a CT larger than any scanner or finer than any, as of a spacing that is not in mm.
+
+    Raises:
+        VolumeError: It is longer than 5 m, holds more than 4 cubic metres, or has voxels of less
+            than 0.01 mm.
+    """
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    extent_m = spacing_mm * shape / 1000
+    too_large = np.any(extent_m > _MOST_M) or np.prod(extent_m) > _MOST_M3
+    if too_large or np.any(spacing_mm < _LEAST_MM):
+        shown = " x ".join(f"{m:.4g}" for m in extent_m)
+        raise VolumeError(
+            f"{path}: expected a scan of a patient, got one of {shown} m; mend its spacing, "
+            "which is in mm"
         )
 
 

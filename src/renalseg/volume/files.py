@@ -85,7 +85,7 @@ def write_file(path: Path, image: StoredImage) -> None:
     try:
         with written_beside(path) as beside:
             if suffix in NIFTI_SUFFIXES:
-                from renalseg.volume.nifti import write_nifti
+                from renalseg.volume.nifti_write import write_nifti
 
                 write_nifti(beside, array, image.affine, image.nifti_geometry)
             else:

@@ -13,7 +13,9 @@ import numpy as np
 
 from renalseg.errors import VolumeError
 from renalseg.types import Affine, AnyArray
+from renalseg.volume.claims import check_claim
 from renalseg.volume.files import StoredImage
+from renalseg.volume.itk_header import is_meta, read_header
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -26,19 +28,13 @@ def read_itk(path: Path, *, voxels: bool) -> StoredImage:
     """
     import SimpleITK
 
+    header = read_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     # left to itself, ITK knows MetaImage files by a suffix in lower case alone
-    meta = path.suffix.lower() in (".mha", ".mhd")
-    reader.SetImageIO("MetaImageIO" if meta else "NrrdImageIO")
-    try:
-        with _quiet():
-            reader.ReadImageInformation()
-            image = reader.Execute() if voxels else None
-    except RuntimeError as error:
-        raise VolumeError(
-            f"{path}: not a whole image ({_one_line(error, path)}); copy or export it again"
-        ) from None
+    reader.SetImageIO("MetaImageIO" if is_meta(path) else "NrrdImageIO")
+    with _quiet(), _said_in_a_line(path):
+        reader.ReadImageInformation()
     size = tuple(reader.GetSize())
     if len(size) < 3 or any(n != 1 for n in size[3:]):
         raise VolumeError(f"{path}: expected a 3D image, got shape {size}; give one 3D volume")
@@ -47,11 +43,38 @@ def read_itk(path: Path, *, voxels: bool) -> StoredImage:
             f"{path}: expected one number per voxel, got {reader.GetNumberOfComponents()}; "
             "export a plain CT"
         )
-    if image is None:
-        array: AnyArray = np.broadcast_to(np.zeros((), np.uint8), size[:3])
-    else:
+    if voxels:
+        check_claim(
+            path,
+            size,
+            voxel_bytes=1 if header.is_text else _bytes(reader.GetPixelID()),
+            offset=0,
+            file_bytes=header.data.stat().st_size,
+            compressed=header.compressed,
+        )
+        with _quiet(), _said_in_a_line(path):
+            image = reader.Execute()
         array = SimpleITK.GetArrayFromImage(image).reshape(size[2::-1]).transpose()
+    else:
+        array = np.broadcast_to(np.zeros((), np.uint8), size[:3])
     return StoredImage(array, _affine(reader))
+
+
+@contextmanager
+def _said_in_a_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise VolumeError(
+            f"{path}: not a whole image ({_one_line(error, path)}); copy or export it again"
+        ) from None
+
+
+def _bytes(pixel: int) -> int:
+    """Bytes of one voxel of a type as SimpleITK numbers them."""
+    import SimpleITK
+
+    return int(SimpleITK.Image(1, 1, pixel).GetSizeOfPixelComponent())
 
 
 def write_itk(path: Path, array: AnyArray, affine: Affine) -> None:
@@ -88,14 +111,15 @@ def _affine(reader: Any) -> Affine:
     return np.asarray(_LPS_RAS @ affine, dtype=np.float64)
 
 
-def _one_line(error: RuntimeError, path: Path) -> str:
+def _one_line(error: Exception, path: Path) -> str:
     """The line of ITK's message that holds the reason, without its class names and the path."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # "Reason:" is the system's last error, which need not be this one
     lines = [line for line in lines if not line.startswith("Reason:")]
     reason = lines[-1] if lines else "no reason given"
     reason = reason.split("): ", 1)[-1].removeprefix("sitk::ERROR: ").replace(f"{path}", "the file")
-    return reason.rstrip(".").removesuffix(": the file for reading") or "no reason given"
+    reason = reason.rstrip(".").removesuffix(": the file for reading") or "no reason given"
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in reason[:200])
 
 
 @contextmanager

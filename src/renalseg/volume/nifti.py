@@ -1,13 +1,14 @@
-"""NIfTI files, read and written through nibabel."""
+"""NIfTI files, read through nibabel."""
 
-import gzip
+import math
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
 from renalseg.errors import VolumeError
-from renalseg.types import Affine, AnyArray
+from renalseg.types import AnyArray
+from renalseg.volume.claims import check_claim
 from renalseg.volume.files import StoredImage
 
 #: The header fields that place an image in the patient; kept bit for bit from input to output.
@@ -17,8 +18,6 @@ _GEOMETRY_FIELDS = (
 )
 _GZIP_MAGIC = b"\x1f\x8b"
 _NIFTI2_HEADER_SIZE = 540
-#: Label maps shrink to a hundredth at any level; a CT gains little beyond this one.
-_COMPRESSION_LEVEL = 4
 _CHUNK_BYTES = 1 << 20
 
 
@@ -36,8 +35,9 @@ def read_nifti(path: Path, *, voxels: bool) -> StoredImage:
     unzipping = cast("type[Exception]", zlib_ng.error)
     damage = (OSError, EOFError, ValueError, OverflowError, MemoryError, unzipping)
     try:
-        with _open(path) as stream:
-            return _read_stream(path, stream, voxels=voxels)
+        compressed = _is_compressed(path)
+        with _open(path, compressed) as stream:
+            return _read_stream(path, stream, compressed, voxels=voxels)
     except (*damage, ImageFileError, HeaderDataError, WrapStructError) as error:
         reason = " ".join(str(error).replace(f" from {path}", "").split()) or type(error).__name__
         raise VolumeError(
@@ -45,9 +45,12 @@ def read_nifti(path: Path, *, voxels: bool) -> StoredImage:
         ) from None
 
 
-def _open(path: Path) -> IO[bytes]:
+def _is_compressed(path: Path) -> bool:
     with path.open("rb") as file:
-        compressed = file.read(2) == _GZIP_MAGIC
+        return file.read(2) == _GZIP_MAGIC
+
+
+def _open(path: Path, compressed: bool) -> IO[bytes]:
     if not compressed:
         return path.open("rb")
     from zlib_ng import gzip_ng  # many times as fast as Python's gzip on a label map
@@ -55,49 +58,76 @@ def _open(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip_ng.open(path, "rb"))  # type: ignore[no-untyped-call]
 
 
-def _read_stream(path: Path, stream: IO[bytes], *, voxels: bool) -> StoredImage:
-    import nibabel as nib
-
-    start = stream.read(4)
-    stream.seek(0)
-    sizes = {int.from_bytes(start, "little"), int.from_bytes(start, "big")}
-    kind = nib.Nifti2Image if _NIFTI2_HEADER_SIZE in sizes else nib.Nifti1Image
-    holder = nib.FileHolder(fileobj=stream)
-    image = kind.from_file_map({"header": holder, "image": holder}, mmap=False)
-    header = image.header
-    if image.dataobj.dtype.kind not in "iuf":
-        raise VolumeError(
-            f"{path}: expected one number per voxel, got {image.dataobj.dtype}; export a plain CT"
-        )
-    shape = _shape_3d(path, tuple(int(n) for n in image.shape))
+def _read_stream(path: Path, stream: IO[bytes], compressed: bool, *, voxels: bool) -> StoredImage:
+    header = _header(stream)
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        raise VolumeError(f"{path}: expected one number per voxel, got {dtype}; export a plain CT")
+    stored = tuple(int(n) for n in header.get_data_shape())
+    shape = _shape_3d(path, stored)
     if voxels and 0 not in shape:
-        array = _voxels(image, stream)
-        while array.ndim > 3:
-            array = array[..., 0]
-        # the stream's end holds its checksum, which is read and compared only on arrival there
-        while stream.read(_CHUNK_BYTES):
-            pass
+        offset = int(header.get_data_offset())
+        check_claim(
+            path,
+            shape,
+            voxel_bytes=dtype.itemsize,
+            offset=offset,
+            file_bytes=path.stat().st_size,
+            compressed=compressed,
+        )
+        stream.seek(offset)
+        array = _scaled(_voxels(stream, shape, dtype), *header.get_slope_inter())
+        _read_to_the_end(path, stream, array.nbytes)
     else:
         array = np.broadcast_to(np.zeros((), np.uint8), shape)
     geometry = {name: np.array(header[name]) for name in _GEOMETRY_FIELDS}
     placed = bool(geometry["qform_code"] > 0 or geometry["sform_code"] > 0)
-    affine = np.asarray(image.affine, dtype=np.float64)
+    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     return StoredImage(array, affine, geometry, placed)
 
 
+def _header(stream: IO[bytes]) -> Any:
+    """The header alone: nibabel would also read extensions, of any size that they claim."""
+    import nibabel as nib
+
+    start = stream.read(4)
+    sizes = {int.from_bytes(start, "little"), int.from_bytes(start, "big")}
+    kind = nib.Nifti2Header if _NIFTI2_HEADER_SIZE in sizes else nib.Nifti1Header
+    return kind(start + stream.read(kind.template_dtype.itemsize - len(start)))
+
+
+def _read_to_the_end(path: Path, stream: IO[bytes], most: int) -> None:
+    """Read what is left: the stream's end holds its checksum, compared only on arrival there."""
+    left = most + _CHUNK_BYTES
+    while chunk := stream.read(_CHUNK_BYTES):
+        left -= len(chunk)
+        if left < 0:
+            raise VolumeError(
+                f"{path}: not a whole NIfTI image (it holds far more than its header says); copy "
+                "or export it again"
+            )
+
+
 def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 0:
         raise VolumeError(f"{path}: expected a 3D image, got shape {shape}; give one 3D volume")
     return shape[:3]
 
 
-def _voxels(image: Any, stream: IO[bytes]) -> AnyArray:
-    """The scaled voxels; scaling goes through float32, half of nibabel's float64."""
-    proxy = image.dataobj
-    if proxy.slope != 1 or proxy.inter != 0:
-        return np.asarray(proxy, dtype=np.float32)
-    stream.seek(proxy.offset)
-    count, dtype = int(np.prod(proxy.shape)), proxy.dtype
+def _scaled(array: AnyArray, slope: float | None, inter: float | None) -> AnyArray:
+    """Scaled voxels; through float32, half of nibabel's float64."""
+    slope, inter = 1.0 if slope is None else slope, 0.0 if inter is None else inter
+    if slope == 1 and inter == 0:
+        return array
+    scaled = array.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused later
+        scaled *= np.float32(slope)
+        scaled += np.float32(inter)
+    return scaled
+
+
+def _voxels(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+    count = math.prod(shape)
     array = np.empty(count, _narrow(dtype))
     step = _CHUNK_BYTES // dtype.itemsize
     wide = np.empty(0 if array.dtype == dtype else step, dtype)
@@ -110,7 +140,7 @@ def _voxels(image: Any, stream: IO[bytes]) -> AnyArray:
         _fill(stream, read)
         with np.errstate(over="ignore"):
             part[:] = read if dtype.kind == "f" else np.clip(read, -(2**31), 2**31 - 1)
-    return array.reshape(proxy.shape, order="F")
+    return array.reshape(shape, order="F")
 
 
 def _narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -128,43 +158,3 @@ def _fill(stream: IO[bytes], array: AnyArray) -> None:
         if not count:
             raise EOFError(f"{len(left)} bytes of voxels or more are missing")
         left = left[count:]
-
-
-def write_nifti(
-    path: Path, array: AnyArray, affine: Affine, geometry: dict[str, AnyArray] | None
-) -> None:
-    """Write a NIfTI-1 file; the same voxels always give the same bytes.
-
-    Args:
-        path: Its suffix says whether it is compressed.
-        array: Voxels, in the type to store.
-        affine: Voxel to world, RAS+, mm.
-        geometry: Header fields of the NIfTI file that the grid came from; they overrule the affine.
-    """
-    import nibabel as nib
-
-    header = nib.Nifti1Header()
-    header.set_data_dtype(array.dtype)
-    header.set_data_shape(array.shape)
-    if geometry is None:
-        header.set_sform(affine, code="scanner")
-        header.set_qform(affine, code="scanner")
-        header.set_xyzt_units("mm")
-    else:
-        for name, value in geometry.items():
-            header[name] = value
-        header["pixdim"][4:] = 1
-    image = nib.Nifti1Image(array, header.get_best_affine(), header)
-    with path.open("wb") as file:
-        if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as stream:
-                _write_stream(image, stream)
-        else:
-            _write_stream(image, file)
-
-
-def _write_stream(image: Any, stream: Any) -> None:
-    import nibabel as nib
-
-    holder = nib.FileHolder(fileobj=stream)
-    image.to_file_map({"header": holder, "image": holder})

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from renalseg.types import AnyArray
-from renalseg.volume.checks import as_labels, check_finite, check_grid, check_hu
+from renalseg.volume.checks import as_labels, check_extent, check_finite, check_grid, check_hu
 from renalseg.volume.files import StoredImage, read_file
 from renalseg.volume.volume import Volume
 from renalseg.volume.warning import UnusualImageWarning
@@ -23,13 +23,14 @@ def read_image(path: Path | str) -> Volume:
 
     Raises:
         VolumeError: The file is missing, damaged, not 3D or empty, its affine cannot be inverted,
-            or its voxels cannot be HU.
+            or is larger than a patient, or its voxels cannot be HU.
 
     Warns:
         UnusualImageWarning: The voxels are hardly HU, or the file does not say how it lies.
     """
     path = Path(path)
     stored = _read(path)
+    check_extent(path, stored.array.shape, stored.affine)
     check_finite(path, stored.array)
     check_hu(path, stored.array)
     if not stored.placed:

@@ -1,0 +1,132 @@
+"""The networks of a model on a batch of patches: folds and mirrored copies averaged.
+
+What runs a single network is a back-end: OpenVINO on a CPU where it is installed, PyTorch else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal
+
+from renalseg.models.device import cpu_layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Runs one network: patches (batch, channel, ...) to logits (batch, class, ...), float32.
+Run = Callable[["Tensor"], "Tensor"]
+Backend = Literal["auto", "torch", "openvino"]
+Precision = Literal["float32", "half"]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanForward:
+    """The mean of several networks, each over the patch and its mirrored copies.
+
+    Attributes:
+        runs: One per fold.
+        axes: The canonical axis of each of the networks' axes.
+        is_planar: Whether the networks are 2D; patches then have one voxel along their first axis.
+        mirrored: The networks' axes along which copies are mirrored.
+        batch: How many patches are best computed together.
+        apart: Whether the folds' logits are given one after the other and not averaged.
+    """
+
+    runs: tuple[Run, ...]
+    axes: tuple[int, int, int]
+    is_planar: bool
+    mirrored: tuple[int, ...]
+    batch: int
+    apart: bool = False
+
+    @property
+    def parts(self) -> int:
+        """How many folds' logits come one after the other."""
+        return len(self.runs) if self.apart else 1
+
+    def __call__(self, patches: "Tensor") -> "Tensor":
+        """Patches with canonical axes, (batch, channel, slice, row, column), to logits."""
+        import torch
+
+        turned = patches.permute(0, 1, *(axis + 2 for axis in self.axes))
+        if self.is_planar:
+            turned = turned.squeeze(2)
+        copies = [c for n in range(len(self.mirrored) + 1) for c in combinations(self.mirrored, n)]
+        sums: list[Tensor] = []
+        with torch.no_grad():
+            for copy in copies:
+                flipped = [axis + 2 for axis in copy]
+                seen = (torch.flip(turned, flipped) if flipped else turned).contiguous()
+                for number, run in enumerate(self.runs):
+                    logits = run(seen)
+                    logits = torch.flip(logits, flipped) if flipped else logits
+                    place = number if self.apart else 0
+                    if place == len(sums):
+                        sums.append(logits)
+                    else:
+                        sums[place] = sums[place] + logits
+        terms = len(copies) * len(self.runs) // len(sums)
+        mean = torch.cat(sums, 1) / terms if terms > 1 else torch.cat(sums, 1)
+        if self.is_planar:
+            mean = mean.unsqueeze(2)
+        return mean.permute(0, 1, *(self.axes.index(axis) + 2 for axis in range(3)))
+
+
+def make_run(
+    network: Any,
+    channels: int,
+    patch_size: Sequence[int],
+    device: str,
+    backend: Backend = "auto",
+    precision: Precision = "float32",
+    batch: int = 1,
+) -> Run:
+    """Prepare one network for its back-end.
+
+    Args:
+        network: A module in evaluation mode, with its weights.
+        channels: Of its input.
+        patch_size: Of the network's axes.
+        device: A torch device.
+        backend: ``auto`` takes OpenVINO on a CPU where it is installed.
+        precision: ``half`` computes in half precision where the device has it.
+        batch: Patches at a time.
+
+    Raises:
+        ModelError: If OpenVINO is asked for and not installed.
+    """
+    if device == "cpu" and takes_openvino(backend):
+        from renalseg.inference.openvino import openvino_run
+
+        kind: Any = "bfloat16" if precision == "half" else "float32"
+        return openvino_run(network, channels, patch_size, batch=batch, precision=kind)
+    return torch_run(network, patch_size, device, precision)
+
+
+def takes_openvino(backend: Backend) -> bool:
+    """Whether networks on a CPU are run by OpenVINO."""
+    return backend == "openvino" or (backend == "auto" and find_spec("openvino") is not None)
+
+
+def torch_run(network: Any, patch_size: Sequence[int], device: str, precision: Precision) -> Run:
+    """A network run by PyTorch, in the memory layout that convolutions like best."""
+    import torch
+
+    layout = cpu_layout(patch_size)
+    kind = torch.device(device).type
+    half = {"cuda": torch.float16, "mps": torch.float16, "cpu": torch.bfloat16}[kind]
+    dtype = half if precision == "half" else torch.float32
+    if kind == "mps":
+        network = network.to(device, dtype)  # it has no channels-last in 3D
+    else:
+        network = network.to(device, dtype, memory_format=layout)
+
+    def run(patches: "Tensor") -> "Tensor":
+        seen = patches.to(device, dtype, non_blocking=True)
+        if kind != "mps":
+            seen = seen.contiguous(memory_format=layout)
+        logits: Tensor = network(seen)
+        return logits.float()
+
+    return run

@@ -1,0 +1,144 @@
+"""Where in a scan the kidneys are, from a label map at low resolution.
+
+A box is widened rather than trusted where the map cannot be right, and each time it says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from renalseg.inference.grid import Box
+from renalseg.types import AnyArray, LabelArray
+
+#: Less than this is noise at low resolution; a kidney is 80 ml and more, an atrophic one 20 ml.
+NOISE_ML = 2.0
+KIDNEY_ML = 20.0
+#: With one kidney found the other is looked for at its height, so far up and down.
+_OTHER_KIDNEY_MM = 60.0
+#: What the scan's edge cuts is looked at with this many times the margin.
+_WIDER = 2.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """Boxes of a scan that are looked at closely.
+
+    Attributes:
+        boxes: They do not touch one another.
+        notes: What was unusual, one sentence each.
+    """
+
+    boxes: tuple[Box, ...]
+    notes: tuple[str, ...] = ()
+
+
+def kidney_region(
+    labels: LabelArray, spacing_mm: Sequence[float], within: Box, margin_mm: float
+) -> Region:
+    """Find boxes around the kidneys and masses of a label map.
+
+    Args:
+        labels: Label map of the whole scan, uint8; an empty one gives ``within``.
+        spacing_mm: Its voxel size.
+        within: The box in which it was computed: no box leaves it.
+        margin_mm: How far around what was found.
+    """
+    parts = _components(labels, within, spacing_mm)
+    if not parts:
+        note = "no kidney found at low resolution, so the whole body was computed"
+        return Region((within,), (note,))
+    notes = []
+    boxes = []
+    for box, _ in parts:
+        is_cut = any(
+            side[0] == 0 or side[1] == size for side, size in zip(box, labels.shape, strict=True)
+        )
+        if is_cut:
+            notes.append("what was found is cut by the scan's edge, so more around it was computed")
+        margin = margin_mm * (_WIDER if is_cut else 1)
+        boxes.append(grown(box, margin, spacing_mm, within))
+    if sum(ml >= KIDNEY_ML for _, ml in parts) < 2:
+        notes.append(
+            "one kidney found at low resolution, so both sides at its height were computed"
+        )
+        (first, last), *_ = _union([box for box, _ in parts])
+        height = grown(((first, last), *within[1:]), _OTHER_KIDNEY_MM, spacing_mm, within)
+        boxes.append(height)
+    return Region(tuple(merged(boxes)), tuple(dict.fromkeys(notes)))
+
+
+def grown(box: Box, margin_mm: float, spacing_mm: Sequence[float], within: Box) -> Box:
+    """A box with a margin on all sides, as far as another one allows."""
+    sides = []
+    for (start, stop), mm, (low, high) in zip(box, spacing_mm, within, strict=True):
+        steps = int(np.ceil(margin_mm / mm))
+        sides.append((max(low, start - steps), min(high, stop + steps)))
+    first, second, third = sides
+    return first, second, third
+
+
+def merged(boxes: Sequence[Box]) -> list[Box]:
+    """Replace boxes that overlap by the box around both, until none do."""
+    rest = list(boxes)
+    done: list[Box] = []
+    while rest:
+        box = rest.pop()
+        near = [other for other in rest if _overlap(box, other)]
+        if near:
+            rest = [other for other in rest if other not in near]
+            rest.append(_union([box, *near]))
+        else:
+            touched = [other for other in done if _overlap(box, other)]
+            done = [other for other in done if other not in touched]
+            if touched:
+                rest.append(_union([box, *touched]))
+            else:
+                done.append(box)
+    return sorted(done)
+
+
+def touches_border(labels: LabelArray, box: Box, within: Box) -> bool:
+    """Whether foreground reaches a side of the box that is no side of ``within``."""
+    inside = labels[tuple(slice(*side) for side in box)]
+    for axis, ((start, stop), (low, high)) in enumerate(zip(box, within, strict=True)):
+        faces = np.moveaxis(inside, axis, 0)
+        if (start > low and faces[0].any()) or (stop < high and faces[-1].any()):
+            return True
+    return False
+
+
+def _components(
+    labels: LabelArray, within: Box, spacing_mm: Sequence[float]
+) -> list[tuple[Box, float]]:
+    """Boxes and volumes in ml of what is larger than noise."""
+    import cc3d
+
+    view = labels[tuple(slice(*side) for side in within)]
+    if not view.any():
+        return []
+    numbered = cc3d.connected_components(view > 0, connectivity=26)
+    statistics = cc3d.statistics(numbered)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    found: list[tuple[Box, float]] = []
+    for count, slices in zip(
+        statistics["voxel_counts"][1:], statistics["bounding_boxes"][1:], strict=True
+    ):
+        if count * voxel_ml >= NOISE_ML:
+            first, second, third = (
+                (side.start + low, side.stop + low)
+                for side, (low, _) in zip(slices, within, strict=True)
+            )
+            found.append(((first, second, third), float(count) * voxel_ml))
+    return found
+
+
+def _union(boxes: Sequence[Box]) -> Box:
+    corners: AnyArray = np.asarray(boxes)
+    low, high = corners[..., 0].min(0), corners[..., 1].max(0)
+    first, second, third = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return first, second, third
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return all(a[0] < b[1] and b[0] < a[1] for a, b in zip(one, other, strict=True))
