@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renalseg.inference.region import kidney_region, merged, touches_border
+
+SPACING_MM = (5.0, 2.0, 2.0)
+BODY = ((0, 60), (10, 150), (10, 190))
+
+
+def labels(*boxes):
+    array = np.zeros((60, 160, 200), np.uint8)
+    for box in boxes:
+        array[tuple(slice(*side) for side in box)] = 1
+    return array
+
+
+RIGHT = ((20, 40), (80, 110), (40, 70))
+LEFT = ((22, 42), (80, 110), (130, 160))
+
+
+def test_two_kidneys_have_a_box_each_with_a_margin():
+    region = kidney_region(labels(RIGHT, LEFT), SPACING_MM, BODY, 20.0)
+    assert region.boxes == (
+        ((16, 44), (70, 120), (30, 80)),
+        ((18, 46), (70, 120), (120, 170)),
+    )
+    assert region.notes == ()
+
+
+def test_nothing_found_is_the_whole_body_and_said():
+    region = kidney_region(labels(), SPACING_MM, BODY, 20.0)
+    assert region.boxes == (BODY,)
+    assert "no kidney found" in region.notes[0]
+
+
+def test_noise_is_nothing():
+    region = kidney_region(labels(((5, 7), (20, 24), (20, 24))), SPACING_MM, BODY, 20.0)
+    assert region.boxes == (BODY,)
+
+
+def test_with_one_kidney_both_sides_are_looked_at():
+    region = kidney_region(labels(RIGHT), SPACING_MM, BODY, 20.0)
+    assert region.boxes == (((8, 52), BODY[1], BODY[2]),)
+    assert "one kidney found" in region.notes[0]
+
+
+def test_what_the_scan_cuts_is_widened():
+    cut = ((0, 20), *RIGHT[1:])
+    region = kidney_region(labels(cut, LEFT), SPACING_MM, BODY, 20.0)
+    assert region.boxes[0] == ((0, 28), (60, 130), (20, 90))
+    assert "cut by the scan's edge" in region.notes[0]
+
+
+sides = st.tuples(st.integers(0, 20), st.integers(1, 8)).map(lambda s: (s[0], s[0] + s[1]))
+
+
+@given(st.lists(st.tuples(sides, sides, sides), min_size=1, max_size=8))
+def test_merged_boxes_cover_all_and_do_not_overlap(boxes):
+    result = merged(boxes)
+    count = np.zeros((30, 30, 30), int)
+    for box in result:
+        count[tuple(slice(*side) for side in box)] += 1
+    assert count.max() == 1
+    for box in boxes:
+        assert count[tuple(slice(*side) for side in box)].all()
+
+
+@pytest.mark.parametrize(("voxel", "touches"), [((25, 90, 50), False), ((20, 90, 50), True)])
+def test_foreground_on_an_inner_face_is_noticed(voxel, touches):
+    array = np.zeros((60, 160, 200), np.uint8)
+    array[voxel] = 2
+    assert touches_border(array, RIGHT, BODY) is touches
+
+
+def test_a_face_that_is_the_bodys_own_is_no_border():
+    array = np.ones((60, 160, 200), np.uint8)
+    assert not touches_border(array, BODY, BODY)
