@@ -4,7 +4,8 @@ The paper's network and batch, 2 x 4 x 128^3, with deep supervision. The peer is
 ``train_step`` on the same network, weights and batch. All sides take their steps in turn, so that
 what else the machine does falls on each alike; peak memory is that of a process of its own. Our
 step without the loss must find nnU-Net's loss, and the regularised loss that of a plain sum over
-pairs, before their times count.
+pairs, before their times count. On a CPU a step's time is that of the process, of all its threads:
+what else the machine does hardly moves it.
 
     python benchmarks/bench_loss.py [--quick] [--device cpu] [--json FILE]
 """
@@ -16,7 +17,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 #: Our steps: neighbours and beta of the additional loss.
 LOSSES = {
@@ -92,6 +93,7 @@ def take_turns(edge, device, rounds):
 
     trainers = {side: trainer_of(side, edge, device) for side in ("nnU-Net", "renalseg")}
     losses, seconds = {}, {side: [] for side in SIDES}
+    clock = process_time if device == "cpu" else perf_counter
     batch = batch_of(edge)
     start = {k: v.clone() for k, v in trainers["nnU-Net"].network.state_dict().items()}
     for turn in range(rounds):
@@ -100,11 +102,11 @@ def take_turns(edge, device, rounds):
             if turn == 0:
                 trainer.network.load_state_dict(start)
             prepare(trainer, side)
-            began = perf_counter()
+            began = clock()
             result = step(trainer, batch)
             if device != "cpu":
                 torch.cuda.synchronize()
-            seconds[side].append(perf_counter() - began)
+            seconds[side].append(clock() - began)
             if turn == 0:
                 losses[side] = float(result["loss"])
     if abs(losses["nnU-Net"] - losses["renalseg"]) > 1e-3 * abs(losses["nnU-Net"]):

@@ -94,9 +94,7 @@ def noted(said: str):
 def run_predict(scan: Path, mask: Path, model: Path, monkeypatch, capsys) -> int:
     """Run the command as a shell does; check all that must hold whatever its input is."""
     arguments = ["renalseg", "predict", str(scan), "-o", str(mask), "-m", str(model)]
-    monkeypatch.setattr(
-        sys, "argv", [*arguments, "--device", "cpu", "--backend", "torch", "--json"]
-    )
+    monkeypatch.setattr(sys, "argv", [*arguments, "--device", "cpu", "--json"])
     before = peak_bytes()
     capsys.readouterr()
     with limited(SECONDS), one_thread(), pytest.raises(SystemExit) as left:

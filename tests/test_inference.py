@@ -14,7 +14,7 @@ from renalseg.inference.network import How
 from renalseg.inference.scan import Scan
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
-from renalseg.volume import Volume, read_image
+from renalseg.volume import Volume
 
 IPL = np.array([[0, 0, -2.5, 60], [0, -2.5, 0, 50], [-3.5, 0, 0, 40], [0, 0, 0, 1.0]])
 

@@ -1,8 +1,10 @@
 """Many scans through one loaded ensemble: the next is read and the last written meanwhile."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +15,7 @@ from renalseg.models.device import AUTO
 from renalseg.pipeline import OnTile, Segmentation, Segmenter
 from renalseg.postprocess import postprocess
 from renalseg.volume import SUFFIXES, Volume, read_image, read_labels
+from renalseg.volume.files import remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -85,54 +88,78 @@ def predict_files(
 
     Yields:
         What became of each scan, in their order, once its mask is written.
+
+    Raises:
+        VolumeError: If a mask would replace a scan.
+        ModelError: If the ensemble cannot be loaded.
+        CancelledError: If ``cancel`` was set.
     """
-    segmenter: Segmenter | None = None
+    todo = missing(pairs, overwrite=overwrite)
+    targets = {target for _, target in todo}
+    loaded = cache(load)
+
+    def segment(source: Path, coming: Future[Volume]) -> Segmentation:
+        volume, segmenter = coming.result(), loaded()
+        if on_scan:
+            on_scan(source, segmenter, volume)
+        entropy = uncertainty is not None
+        return segmenter.segment(
+            volume, source, on_tile=on_tile, cancel=cancel, uncertainty=entropy
+        )
+
     waiting: Future[Prediction] | None = None
-    todo = [target for _, target in pairs if overwrite or not target.exists()]
-    reading: dict[Path, Future[Volume]] = {}
-    sources = {target: source for source, target in pairs}
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        queue = iter(todo)
-
-        def read_next() -> None:
-            target = next(queue, None)
-            if target is not None:
-                reading[target] = reader.submit(read_image, sources[target])
-
-        read_next()
+        ahead = _read_ahead(reader, [source for source, _ in todo])
         for source, target in pairs:
-            if target not in reading:
-                result = Future[Prediction]()
-                result.set_result(Prediction(source, target))
+            if target not in targets:
+                result = writer.submit(Prediction, source, target)
             else:
-                coming = reading.pop(target)
+                coming = next(ahead)
+                if coming.exception() is None:
+                    loaded()  # without an ensemble no scan fares better: this error is everyone's
                 try:
-                    volume = coming.result()
-                    read_next()
-                    segmenter = segmenter or load()
-                    if on_scan:
-                        on_scan(source, segmenter, volume)
-                    segmentation = segmenter.segment(
-                        volume,
-                        source,
-                        on_tile=on_tile,
-                        cancel=cancel,
-                        uncertainty=uncertainty is not None,
-                    )
+                    segmentation = segment(source, coming)
+                except (RenalsegError, OSError, MemoryError, RuntimeError) as error:
+                    problem = _problem(source, error)
+                    result = writer.submit(Prediction, source, target, problem=problem)
+                else:
                     result = writer.submit(_write, source, target, segmentation, uncertainty)
-                except CancelledError:
-                    raise
-                except RenalsegError as error:
-                    if segmenter is None and not isinstance(error, VolumeError):
-                        raise  # the ensemble cannot be loaded: no scan will fare better
-                    read_next() if not reading else None
-                    result = Future[Prediction]()
-                    result.set_result(Prediction(source, target, problem=str(error)))
+                    del segmentation
             if waiting is not None:
                 yield waiting.result()
             waiting = result
         if waiting is not None:
             yield waiting.result()
+
+
+def missing(
+    pairs: Sequence[tuple[Path, Path]], *, overwrite: bool = False
+) -> list[tuple[Path, Path]]:
+    """The scans whose masks are still to be made.
+
+    Args:
+        pairs: Scan and mask files.
+        overwrite: Masks that stand are made again.
+
+    Raises:
+        VolumeError: If a mask would replace a scan.
+    """
+    scans = {source.resolve() for source, _ in pairs}
+    for _, target in pairs:
+        if target.resolve() in scans:
+            raise VolumeError(f"{target}: its mask would replace this scan; give another folder")
+    return [pair for pair in pairs if overwrite or not pair[1].is_file()]
+
+
+def _read_ahead(reader: Executor, sources: Sequence[Path]) -> Iterator[Future[Volume]]:
+    """Scans in their order; when one is taken, the next is begun."""
+    begun: deque[Future[Volume]] = deque()
+    for source in sources:
+        begun.append(reader.submit(read_image, source))
+        if len(begun) == 2:
+            yield begun.popleft()
+    while begun:
+        yield begun.popleft()
 
 
 def _write(
@@ -141,14 +168,33 @@ def _write(
     segmentation: Segmentation,
     uncertainty: Callable[[Path], Path] | None,
 ) -> Prediction:
+    files = [target] if uncertainty is None else [uncertainty(target), target]
     try:
+        for file in files:
+            remove_leftovers(file)
         if uncertainty is not None and segmentation.entropy is not None:
             segmentation.entropy.save(uncertainty(target))
         segmentation.save(target)
-    except RenalsegError as error:
+    except VolumeError as error:
         return Prediction(source, target, problem=str(error))
+    except OSError as error:
+        reason = error.strerror or error
+        problem = f"{target}: cannot be written ({reason}); check folder and space"
+        return Prediction(source, target, problem=problem)
     volumes_ml, texts = segmentation.volumes_ml(), [w.text for w in segmentation.warnings]
     return Prediction(source, target, volumes_ml, tuple(texts))
+
+
+def _problem(source: Path, error: Exception) -> str:
+    """One line that names the scan; an error that is none of a scan's is raised again."""
+    text = str(error)
+    if isinstance(error, CancelledError):
+        raise error
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text):
+        return f"{source}: not enough memory; set --memory, or use fewer members (--profile fast)"
+    if isinstance(error, RuntimeError):
+        raise error
+    return text if str(source) in text else f"{source}: {text}"
 
 
 def postprocess_file(source: Path, target: Path) -> int:
@@ -180,11 +226,12 @@ def pair_files(source: Path, output: Path) -> list[tuple[Path, Path]]:
     if not source.exists():
         raise VolumeError(f"{source}: no such file or folder; give a scan or a folder of scans")
     names_file = output.name.lower().endswith(SUFFIXES)
-    if source.is_file():
+    if not source.is_dir():
         return [(source, output if names_file else output / f"{_stem(source)}.nii.gz")]
     if names_file:
         raise VolumeError(f"{output}: is one file, but {source} is a folder; give a folder with -o")
-    scans = sorted(p for p in source.iterdir() if p.is_file() and p.name.lower().endswith(SUFFIXES))
+    named = (p for p in source.iterdir() if p.name.lower().endswith(SUFFIXES))
+    scans = sorted(p for p in named if p.is_file() and not p.name.startswith("."))
     pairs = [(scan, output / f"{_stem(scan)}.nii.gz") for scan in scans]
     if not pairs:
         cases = sorted(source.glob("case_*/imaging.nii.gz"))

@@ -5,13 +5,14 @@ done by another, and masks that stand are kept, so a run that was interrupted go
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import as_completed
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from renalseg.batch import Options, Prediction, entropy_path, predict_files
+from renalseg.batch import Options, Prediction, entropy_path, missing, predict_files
 from renalseg.cluster import cluster
-from renalseg.errors import WorkerError
+from renalseg.models.ensemble import Ensemble
 from renalseg.pipeline import Segmenter
 
 
@@ -38,34 +39,35 @@ def predict_on_cluster(
         What became of each scan, as they are finished.
 
     Raises:
+        VolumeError: If a mask would replace a scan.
+        ModelError: If the ensemble cannot be loaded.
         WorkerError: If there is no such cluster.
     """
-    options.load()  # a folder that is no ensemble is said once, and not by every worker
-    there = [(s.resolve(), t.resolve()) for s, t in pairs]
-    absolute = replace_folder(options)
+    todo = missing(pairs, overwrite=overwrite)
+    made = set(todo)
+    yield from (Prediction(*pair) for pair in pairs if pair not in made)
+    if not todo:
+        return
+    ensemble = Ensemble.open(options.folder)  # what is none is said before a worker starts
+    if options.member is not None:
+        ensemble.only(options.member)
+    there = replace(options, folder=options.folder.resolve())
     with cluster(address, cores=cores) as pool:
-        futures: dict[Future[Prediction], tuple[Path, Path]] = {}
-        for pair in there:
-            if pair[1].exists() and not overwrite:
-                yield Prediction(*pair)
-            else:
-                future = pool.submit(_predict_one, pair, absolute, uncertainty)
-                futures[future] = pair
+        from ray.exceptions import RayError
+
+        futures = {}
+        for source, target in todo:
+            pair = source.resolve(), target.resolve()
+            futures[pool.submit(_predict_one, pair, there, uncertainty)] = source, target
         for future in as_completed(futures):
-            error = future.exception()
-            if error is None:
-                yield future.result()
-            elif isinstance(error, WorkerError | OSError) or "ray" in type(error).__module__:
-                yield Prediction(*futures[future], problem=f"{futures[future][0]}: {error}")
+            source, target = futures[future]
+            try:
+                result: Prediction = future.result()
+            except RayError as error:  # its worker or node was lost again and again
+                reason = " ".join(str(error).split())[:200]
+                yield Prediction(source, target, problem=f"{source}: {reason}")
             else:
-                raise error
-
-
-def replace_folder(options: Options) -> Options:
-    """The same options with a folder that means the same on every node."""
-    from dataclasses import replace
-
-    return replace(options, folder=options.folder.resolve())
+                yield replace(result, source=source, target=target)
 
 
 def _predict_one(pair: tuple[Path, Path], options: Options, uncertainty: bool) -> Prediction:

@@ -22,6 +22,11 @@ def note(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def printable(text: str) -> str:
+    """A line that a terminal shows and does not obey: a file's name may hold anything."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def duration(seconds: float | None) -> str:
     """A length of time in the unit that suits it; a question mark where it is not known."""
     if seconds is None:

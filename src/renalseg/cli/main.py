@@ -6,6 +6,7 @@ import typer
 
 from renalseg import __version__
 from renalseg.cli import data, demo, evaluate, experiment, export, models, postprocess, predict
+from renalseg.cli.console import printable
 from renalseg.errors import RenalsegError
 
 app = typer.Typer(
@@ -44,9 +45,9 @@ def run() -> None:
     try:
         app()
     except RenalsegError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        typer.echo(printable(f"error: {where}{error.strerror or error}"), err=True)
         sys.exit(1)

@@ -6,7 +6,10 @@ from typing import Self
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from renalseg.cli.console import printable
 
 JOBS = typer.Option(
     None,
@@ -59,10 +62,13 @@ class TerminalReporter:
 
     def start(self, title: str) -> None:
         """Show a new bar."""
+        title = printable(title)
         self._title, self._began = title, monotonic()
         if not self.console.is_terminal:
-            self.console.print(f"… {title}")
-        self.progress.update(self._task, description=title, completed=0, total=None, visible=True)
+            self.console.print(f"… {title}", markup=False)
+        self.progress.update(
+            self._task, description=escape(title), completed=0, total=None, visible=True
+        )
 
     def update(self, done: int, total: int) -> None:
         """Move the bar."""
@@ -72,7 +78,7 @@ class TerminalReporter:
         """Replace the bar by a line with the time that the stage took."""
         seconds = monotonic() - self._began
         self.progress.update(self._task, visible=False)
-        text = f"{self._title} ({note})" if note else self._title
+        text = escape(f"{self._title} ({note})" if note else self._title)
         self.console.print(f"[green]✓[/green] {text}  [dim]{seconds:.0f} s[/dim]")
 
     def done(self, title: str) -> None:
@@ -81,9 +87,9 @@ class TerminalReporter:
 
     def line(self, text: str) -> None:
         """Show a line above the bar."""
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)
 
     def problem(self, line: str) -> None:
         """Show a line that something was left out."""
         self.problems += 1
-        self.console.print(f"[yellow]![/yellow] {line}")
+        self.console.print(f"[yellow]![/yellow] {escape(printable(line))}")

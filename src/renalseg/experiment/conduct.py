@@ -78,6 +78,9 @@ def conduct(
         ray: Address of a Ray cluster to run on in place of this machine.
         share: GPUs, or processes where there are none, that share the batch of each training.
     """
+    if ray is not None:  # workers do not stand where the command was given
+        cohort, output = cohort.absolute(), output.absolute()
+        liver = None if liver is None else liver.absolute()
     with _workers(device, workers, ray, share) as (pool, resolved):
         opened = Cohort.open(cohort)
         job = _job(config, opened, output, recipes, folds, reporter, liver, everything, resolved)

@@ -140,7 +140,7 @@ def load_experiment(source: str | Path) -> Experiment:
             recipe["schedule"] = {**schedule, **recipe.get("schedule", {})}
         content["pretraining"] = {**schedule, **content.get("pretraining", {})}
         if content.get("weights") is not None:
-            content["weights"] = path.parent / Path(content["weights"]).expanduser()
+            content["weights"] = path.parent.absolute() / Path(content["weights"]).expanduser()
         return Experiment.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]

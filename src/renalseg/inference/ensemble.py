@@ -28,6 +28,7 @@ from renalseg.inference.scan import Scan
 from renalseg.inference.sliding import Count
 from renalseg.inference.uncertainty import entropy
 from renalseg.models.ensemble import Ensemble
+from renalseg.models.loading import load_stages
 from renalseg.types import AnyArray, LabelArray
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 #: A network whose voxels are so many times as long as the finest finds where the kidneys are.
 _COARSER = 1.3
+#: It need not be sure: such a chance of kidney or mass is enough for a closer look.
+_SUSPECTED = 0.2
+_WIDENINGS = 3
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,14 @@ class LoadedMember:
     def load(
         cls, name: str, stages: Sequence[Path], folds: Sequence[int], how: How | None = None
     ) -> "LoadedMember":
-        """Load the model folders of a member, first stage first."""
-        return cls(name, tuple(Network.load(folder, tuple(folds), how) for folder in stages))
+        """Load the model folders of a member, first stage first.
+
+        Raises:
+            ModelError: If a file is missing or damaged, weights do not fit their plans, or the
+                folders are not the stages of one model.
+        """
+        models = load_stages(stages, folds)
+        return cls(name, tuple(Network.of(model, folds, how or How()) for model in models))
 
     @property
     def files(self) -> list[Path]:
@@ -147,15 +157,19 @@ def run_ensemble(
     previous = {}
     firsts = {m.name: m.networks[0] for m in members if len(m.networks) > 1}
     fixed = fixed_bytes(members, scan, len(sets))
+    anywhere = np.zeros(0, np.uint8)
     for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
         previous[network] = np.zeros(scan.volume.shape, np.uint8)
-        cut = fitting_boxes([network], scan, _within(search, scan.crop), fixed, memory_gb)
+        suspected = np.zeros(scan.volume.shape, np.uint8) if network is finder else None
+        whole = _within(search, scan.crop)
+        cut = fitting_boxes([network], scan, whole, whole, fixed, memory_gb)
         for region, around in cut:
-            _label_region(network, scan, region, around, previous[network], watch)
+            _label_region(network, scan, region, around, previous[network], suspected, watch)
+        anywhere = suspected if network is finder else anywhere
     spacing_mm = scan.volume.spacing_mm
     boxes, notes = [search], []
     if finder:
-        kidneys = kidney_region(previous[finder], spacing_mm, search, margin_mm)
+        kidneys = kidney_region(anywhere, spacing_mm, search, margin_mm)
         boxes, notes = list(kidneys.boxes), list(kidneys.notes)
     shape = scan.volume.shape
     found = Found({name: np.zeros(shape, np.uint8) for name in sets}, (), ())
@@ -165,7 +179,8 @@ def run_ensemble(
 
     def run_box(box: Box) -> None:
         finest = [member.networks[-1] for member in members]
-        cut = fitting_boxes(finest, scan, _within(box, scan.crop), fixed, memory_gb)
+        region, whole = _within(box, scan.crop), _within(search, scan.crop)
+        cut = fitting_boxes(finest, scan, region, whole, fixed, memory_gb)
         for region, around in cut:
             _run_region(members, scan, region, around, sets, previous, firsts, found, watch)
 
@@ -173,8 +188,10 @@ def run_ensemble(
     for box in boxes:
         run_box(box)
         wider = box
-        if any(touches_border(labels, box, search) for labels in found.labels.values()):
-            wider = grown(box, 2 * margin_mm, spacing_mm, search)
+        for _ in range(_WIDENINGS):
+            if not any(touches_border(labels, wider, search) for labels in found.labels.values()):
+                break
+            wider = grown(wider, 2 * margin_mm, spacing_mm, search)
             notes.append("a finding reached the border of its region, which was widened")
             run_box(wider)
         done.append(wider)
@@ -208,7 +225,7 @@ def expected_gb(members: Sequence[LoadedMember], scan: Scan, memory_gb: float | 
     """
     fixed = fixed_bytes(members, scan, 1)
     finest = [member.networks[-1] for member in members]
-    cut = fitting_boxes(finest, scan, scan.whole, fixed, memory_gb)
+    cut = fitting_boxes(finest, scan, scan.whole, scan.whole, fixed, memory_gb)
     return (
         max(
             fixed + sum(box_bytes(network, scan, around) for network in finest) for _, around in cut
@@ -218,14 +235,22 @@ def expected_gb(members: Sequence[LoadedMember], scan: Scan, memory_gb: float | 
 
 
 def _label_region(
-    network: Network, scan: Scan, region: Box, around: Box, labels: LabelArray, watch: Watch
+    network: Network,
+    scan: Scan,
+    region: Box,
+    around: Box,
+    labels: LabelArray,
+    suspected: LabelArray | None,
+    watch: Watch,
 ) -> None:
-    """Fill a region of a label map by one network alone."""
+    """Fill a region of a label map by one network alone, and of a map of what may be foreground."""
     watch.total += network.tiles(scan, around)
     place = _place(region, scan.crop)
     rows = network.probability_rows(scan, region, None, around, watch.count, watch.tile)
     for number, scores in enumerate(rows):
         labels[place][number] = _most_probable(scores)
+        if suspected is not None:
+            suspected[place][number] = (scores[0] < 1 - _SUSPECTED).cpu().numpy()
 
 
 def _run_region(

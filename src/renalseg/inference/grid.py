@@ -94,7 +94,8 @@ def network_grid(
         target = [spacing_mm[axes[0]], *target]
     wanted_mm = tuple(target[list(axes).index(axis)] for axis in range(3))
     old = tuple(stop - start for start, stop in crop)
-    new = tuple(int(n) for n in compute_new_shape(old, list(spacing_mm), list(wanted_mm)))
+    # a slice thinner than half a voxel of the network stays one
+    new = tuple(max(1, int(n)) for n in compute_new_shape(old, list(spacing_mm), list(wanted_mm)))
 
     def maps(which: str, before: Any, after: Any, sizes: Any, targets: Any) -> tuple[Any, Rule]:
         function = settings[f"resampling_fn_{which}"]

@@ -56,14 +56,20 @@ def scan_bytes(scan: Scan, results: int) -> int:
 
 
 def fitting_boxes(
-    networks: Sequence["Network"], scan: Scan, box: Box, fixed: int, limit_gb: float | None
+    networks: Sequence["Network"],
+    scan: Scan,
+    box: Box,
+    within: Box,
+    fixed: int,
+    limit_gb: float | None,
 ) -> list[tuple[Box, Box]]:
     """Cut a box until its parts fit the memory.
 
     Args:
         networks: What runs over the box, side by side.
         scan: The scan.
-        box: Counted from the crop's first voxel.
+        box: What is to be filled, counted from the crop's first voxel.
+        within: What may be looked at.
         fixed: Bytes that are needed whatever the box.
         limit_gb: The bound; None cuts nothing.
 
@@ -76,7 +82,7 @@ def fitting_boxes(
     pending, done = [box], []
     while pending:
         part = pending.pop()
-        around = part if part == box else _with_context(networks, scan, part, box)
+        around = _with_context(networks, scan, part, within)
         needed = fixed + sum(box_bytes(network, scan, around) for network in networks)
         if limit_gb is None or needed <= limit_gb * _GB:
             done.append((part, around))
@@ -110,10 +116,13 @@ def _halves(box: Box, spacing_mm: Sequence[float]) -> list[Box] | None:
     ]
 
 
-def _with_context(networks: Sequence["Network"], scan: Scan, part: Box, box: Box) -> Box:
-    """A part and a quarter of the largest patch around it, within the box that it was cut from."""
+def _with_context(networks: Sequence["Network"], scan: Scan, part: Box, within: Box) -> Box:
+    """A part and a quarter of the largest patch around it, as far as another box allows.
+
+    So no voxel of the part is seen by the rims of tiles alone.
+    """
     sides = []
-    for axis, ((start, stop), (low, high)) in enumerate(zip(part, box, strict=True)):
+    for axis, ((start, stop), (low, high)) in enumerate(zip(part, within, strict=True)):
         mm = max(n.grid(scan).spacing_mm[axis] * n.patch[axis] / 4 for n in networks)
         voxels = int(np.ceil(mm / scan.volume.spacing_mm[axis]))
         sides.append((max(low, start - voxels), min(high, stop + voxels)))

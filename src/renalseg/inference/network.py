@@ -12,7 +12,7 @@ from renalseg.inference.rows import Intensity, label_rows
 from renalseg.inference.scan import Scan
 from renalseg.inference.sliding import Count, count_tiles, logit_rows, region_rows
 from renalseg.models.checkpoints import FINAL
-from renalseg.models.loading import LoadedModel, load_networks
+from renalseg.models.loading import LoadedModel
 from renalseg.types import LabelArray
 
 if TYPE_CHECKING:
@@ -64,14 +64,17 @@ class Network:
     folds: tuple[int, ...]
 
     @classmethod
-    def load(cls, folder: Path, folds: Sequence[int], how: How | None = None) -> "Network":
-        """Load a model folder without running any code that it may carry.
+    def of(cls, model: LoadedModel, folds: Sequence[int], how: How) -> "Network":
+        """Prepare a loaded model.
 
         Raises:
-            ModelError: If a file is missing or damaged, or the weights do not fit the plans.
+            ModelError: If it normalises otherwise than for CT.
         """
-        how = how or How()
-        model = load_networks(folder, folds)
+        if model.settings.normalization_schemes != ["CTNormalization"]:
+            raise ModelError(
+                f"{model.folder}: expected a model of one CT channel, normalised by "
+                f"CTNormalization, got {', '.join(model.settings.normalization_schemes)}"
+            )
         axes = canonical_axes(model.plans["transpose_forward"])
         size = tuple(int(n) for n in _settings(model)["patch_size"])
         batch = _batch(how.device, len(size))
@@ -144,17 +147,9 @@ class Network:
 
         Yields:
             Softmax scores on the scan's grid, (class, row, column), float32.
-
-        Raises:
-            ModelError: If a second stage is asked to run alone.
         """
         import torch
 
-        if self.is_second_stage and previous is None:
-            raise ModelError(
-                f"{self.model.folder}: second stage of a cascade; give the ensemble with both "
-                "stages"
-            )
         device, grid = self.how.device, self.grid(scan)
         box = grid.box_for(around or region, self.patch)
         image = scan.rows(grid, box, self.intensity, device)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.nn.parallel import DistributedDataParallel
@@ -112,6 +113,16 @@ class RenalTrainer(nnUNetTrainer):
         if not self.recipe.schedule.mirror:
             mirror_axes = self.inference_allowed_mirroring_axes = None
         return rotation, dummy_2d, initial_patch, mirror_axes
+
+    @staticmethod
+    def get_training_transforms(*args: Any, **kwargs: Any) -> Any:
+        """nnU-Net's, but repeatable: its blur times two algorithms and takes the faster one."""
+        transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        for one in transforms.transforms:
+            blur = getattr(one, "transform", one)
+            if isinstance(blur, GaussianBlurTransform):
+                blur.benchmark = False
+        return transforms
 
     def get_tr_and_val_datasets(self) -> tuple[VariantDataset, VariantDataset]:
         """The fold's cases with the recipe's labels."""

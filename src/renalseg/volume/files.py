@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -118,10 +119,24 @@ def written_beside(path: Path) -> Iterator[Path]:
     holds the name of its data file. The file of the given name moves last.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".renalseg-", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=_beside(path), dir=path.parent))
     try:
         yield folder / path.name
         for written in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
             os.replace(written, path.parent / written.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the hidden folders of those who were killed while they wrote ``path``.
+
+    Nobody else may be writing it now.
+    """
+    for folder in path.parent.glob(f"{_beside(path)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(path: Path) -> str:
+    """How the names of a file's hidden folders begin; short, for the file's own may be long."""
+    return f".renalseg-{crc32(path.name.encode(errors='surrogateescape')):08x}-"
