@@ -139,7 +139,7 @@ def test_nothing_to_do_needs_no_cluster(options, pairs):
 
 def test_what_cannot_be_loaded_is_said_once(options, pairs, tmp_path):
     for wrong in (Options(tmp_path), Options(options.folder, member="none")):
-        with pytest.raises(ModelError, match="expected a renalseg ensemble|no member 'none'"):
+        with pytest.raises(ModelError, match=r"expected a renalseg ensemble|no member 'none'"):
             list(predict_on_cluster(pairs, wrong, "127.0.0.1:1"))
 
 

@@ -157,19 +157,18 @@ def run_ensemble(
     previous = {}
     firsts = {m.name: m.networks[0] for m in members if len(m.networks) > 1}
     fixed = fixed_bytes(members, scan, len(sets))
-    anywhere = np.zeros(0, np.uint8)
+    suspected = np.zeros(scan.volume.shape, np.uint8)
     for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
         previous[network] = np.zeros(scan.volume.shape, np.uint8)
-        suspected = np.zeros(scan.volume.shape, np.uint8) if network is finder else None
+        also = suspected if network is finder else None
         whole = _within(search, scan.crop)
         cut = fitting_boxes([network], scan, whole, whole, fixed, memory_gb)
         for region, around in cut:
-            _label_region(network, scan, region, around, previous[network], suspected, watch)
-        anywhere = suspected if network is finder else anywhere
+            _label_region(network, scan, region, around, previous[network], also, watch)
     spacing_mm = scan.volume.spacing_mm
     boxes, notes = [search], []
     if finder:
-        kidneys = kidney_region(anywhere, spacing_mm, search, margin_mm)
+        kidneys = kidney_region(suspected, spacing_mm, search, margin_mm)
         boxes, notes = list(kidneys.boxes), list(kidneys.notes)
     shape = scan.volume.shape
     found = Found({name: np.zeros(shape, np.uint8) for name in sets}, (), ())
