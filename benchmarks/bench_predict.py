@@ -431,7 +431,7 @@ def side_eager(job):
     import numpy as np
     import torch
 
-    from renalseg.inference.sliding import gaussian, tile_starts
+    from renalseg.inference.tiles import axis_starts, gaussian
     from renalseg.models.loading import load_networks
 
     image, box = region_of(job)
@@ -442,7 +442,9 @@ def side_eager(job):
     loading = perf_counter() - began
     began, began_cpu = perf_counter(), process_time()
     total, weight = torch.zeros(model.classes, *image.shape[1:]), torch.zeros(image.shape[1:])
-    starts = list(product(*tile_starts(box, patch, 0.5)))
+    starts = list(
+        product(*(axis_starts(b[1], p, 0.5, *b) for b, p in zip(box, patch, strict=True)))
+    )
     with torch.no_grad():
         for corner in starts:
             place = tuple(slice(c, c + p) for c, p in zip(corner, patch, strict=True))
@@ -465,6 +467,7 @@ def side_window(job):
 
     from renalseg.inference.network import How, Network
     from renalseg.inference.sliding import Count, logit_rows
+    from renalseg.inference.tiles import Tiles, axis_starts
     from renalseg.models.loading import load_networks
 
     image, box = region_of(job)
@@ -476,13 +479,13 @@ def side_window(job):
     loading = perf_counter() - began
     began, began_cpu = perf_counter(), process_time()
     count = Count()
+    sides = zip(box, network.patch, strict=True)
+    starts = tuple(tuple(axis_starts(b[1], p, how.step, *b)) for b, p in sides)
     rows = logit_rows(
         lambda start, stop: image[:, start:stop],
         network.intensity.floor,
         network.forward,
-        box,
-        network.patch,
-        how.step,
+        Tiles(box, starts, network.patch),
         count,
         lambda: None,
     )

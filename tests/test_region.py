@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renalseg.inference.region import kidney_region, merged, touches_border
+from renalseg.inference.region import joined, kidney_region, merged, touches_border
 
 SPACING_MM = (5.0, 2.0, 2.0)
 BODY = ((0, 60), (10, 150), (10, 190))
@@ -77,3 +77,9 @@ def test_foreground_on_an_inner_face_is_noticed(voxel, touches):
 def test_a_face_that_is_the_bodys_own_is_no_border():
     array = np.ones((60, 160, 200), np.uint8)
     assert not touches_border(array, BODY, BODY)
+
+
+def test_boxes_are_joined_where_that_is_no_dearer():
+    assert joined([RIGHT, LEFT], lambda box: 1) == [((20, 42), (80, 110), (40, 160))]
+    volume = {RIGHT: 2, LEFT: 2}
+    assert joined([RIGHT, LEFT], lambda box: volume.get(box, 5)) == [RIGHT, LEFT]

@@ -16,9 +16,9 @@ from renalseg.inference.body import body_box
 from renalseg.inference.grid import Box
 from renalseg.inference.memory import (
     BASE_BYTES,
-    box_bytes,
-    fitting_boxes,
+    fitting_regions,
     network_bytes,
+    region_bytes,
     scan_bytes,
 )
 from renalseg.inference.network import How, Network
@@ -161,10 +161,9 @@ def run_ensemble(
     for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
         previous[network] = np.zeros(scan.volume.shape, np.uint8)
         also = suspected if network is finder else None
-        whole = _within(search, scan.crop)
-        cut = fitting_boxes([network], scan, whole, whole, fixed, memory_gb)
-        for region, around in cut:
-            _label_region(network, scan, region, around, previous[network], also, watch)
+        region = _within(search, scan.crop)
+        for part in fitting_regions([network], scan, region, fixed, memory_gb):
+            _label_region(network, scan, part, previous[network], also, watch)
     spacing_mm = scan.volume.spacing_mm
     boxes, notes = [search], []
     if finder:
@@ -178,10 +177,8 @@ def run_ensemble(
 
     def run_box(box: Box) -> None:
         finest = [member.networks[-1] for member in members]
-        region, whole = _within(box, scan.crop), _within(search, scan.crop)
-        cut = fitting_boxes(finest, scan, region, whole, fixed, memory_gb)
-        for region, around in cut:
-            _run_region(members, scan, region, around, sets, previous, firsts, found, watch)
+        for part in fitting_regions(finest, scan, _within(box, scan.crop), fixed, memory_gb):
+            _run_region(members, scan, part, sets, previous, firsts, found, watch)
 
     done = []
     for box in boxes:
@@ -224,28 +221,22 @@ def expected_gb(members: Sequence[LoadedMember], scan: Scan, memory_gb: float | 
     """
     fixed = fixed_bytes(members, scan, 1)
     finest = [member.networks[-1] for member in members]
-    cut = fitting_boxes(finest, scan, scan.whole, scan.whole, fixed, memory_gb)
-    return (
-        max(
-            fixed + sum(box_bytes(network, scan, around) for network in finest) for _, around in cut
-        )
-        / 1e9
-    )
+    parts = fitting_regions(finest, scan, scan.whole, fixed, memory_gb)
+    return max(fixed + sum(region_bytes(n, scan, part) for n in finest) for part in parts) / 1e9
 
 
 def _label_region(
     network: Network,
     scan: Scan,
     region: Box,
-    around: Box,
     labels: LabelArray,
     suspected: LabelArray | None,
     watch: Watch,
 ) -> None:
     """Fill a region of a label map by one network alone, and of a map of what may be foreground."""
-    watch.total += network.tiles(scan, around)
+    watch.total += network.tiles(scan, region).count
     place = _place(region, scan.crop)
-    rows = network.probability_rows(scan, region, None, around, watch.count, watch.tile)
+    rows = network.probability_rows(scan, region, None, watch.count, watch.tile)
     for number, scores in enumerate(rows):
         labels[place][number] = _most_probable(scores)
         if suspected is not None:
@@ -256,7 +247,6 @@ def _run_region(
     members: Sequence[LoadedMember],
     scan: Scan,
     region: Box,
-    around: Box,
     sets: Mapping[str, Sequence[str]],
     previous: Mapping[Network, LabelArray],
     firsts: Mapping[str, Network],
@@ -264,14 +254,13 @@ def _run_region(
     watch: Watch,
 ) -> None:
     """Run all members over one region, side by side."""
-    watch.total += sum(member.networks[-1].tiles(scan, around) for member in members)
+    watch.total += sum(member.networks[-1].tiles(scan, region).count for member in members)
     place = _place(region, scan.crop)
     streams = [
         member.networks[-1].probability_rows(
             scan,
             region,
             previous[firsts[member.name]] if member.name in firsts else None,
-            around,
             watch.count,
             watch.tile,
         )

@@ -42,27 +42,6 @@ class NetworkGrid:
     separate: int | None
     back: tuple[AxisMap, AxisMap, AxisMap]
 
-    def box_for(self, region: Box, patch: Shape) -> Box:
-        """The network's voxels that a region of the crop is made of, at least one patch of them.
-
-        Where the whole grid is smaller than a patch, the box reaches beyond it on both sides, as
-        nnU-Net pads.
-        """
-        sides = []
-        for (start, stop), back, size, least in zip(
-            region, self.back, self.shape, patch, strict=True
-        ):
-            low, high = back.needs(start, stop)
-            if size <= least:
-                low = -((least - size) // 2)
-                high = low + least
-            elif high - low < least:
-                low = min(max(0, (low + high - least) // 2), size - least)
-                high = low + least
-            sides.append((low, high))
-        first, second, third = sides
-        return first, second, third
-
 
 def canonical_axes(transpose_forward: Sequence[int]) -> tuple[int, int, int]:
     """The canonical axis of each of a network's axes.

@@ -1,8 +1,8 @@
 """How much memory a prediction takes, worked out before it runs, and what to do if it is too much.
 
 What grows with a scan is the rows of scores in the making: a patch's depth of them, over the whole
-width and height of what is computed. Too large a box is cut in two along its width or height; each
-half looks beyond the cut, so that both agree there.
+width and height of what is computed. Too large a region is cut in two along its width or height;
+both halves take the tiles of the whole scan that reach into them, so a cut costs nothing but time.
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,9 @@ def network_bytes(network: "Network") -> int:
     return 2 * weights + _ALIVE * features * voxels * 4
 
 
-def box_bytes(network: "Network", scan: Scan, around: Box) -> int:
-    """Rows of scores and of the image while a network runs over a box."""
-    depth, height, width = (
-        stop - start for start, stop in network.grid(scan).box_for(around, network.patch)
-    )
+def region_bytes(network: "Network", scan: Scan, region: Box) -> int:
+    """Rows of scores and of the image while a network runs over a region."""
+    depth, height, width = (stop - start for start, stop in network.tiles(scan, region).box)
     plane, rows = height * width, min(depth, network.patch[0])
     scores = network.model.classes * network.forward.parts
     size = 2 if network.how.like_nnunet else 4
@@ -55,45 +53,31 @@ def scan_bytes(scan: Scan, results: int) -> int:
     return scan.volume.array.nbytes + voxels * (results + 1)
 
 
-def fitting_boxes(
-    networks: Sequence["Network"],
-    scan: Scan,
-    box: Box,
-    within: Box,
-    fixed: int,
-    limit_gb: float | None,
-) -> list[tuple[Box, Box]]:
-    """Cut a box until its parts fit the memory.
+def fitting_regions(
+    networks: Sequence["Network"], scan: Scan, region: Box, fixed: int, limit_gb: float | None
+) -> list[Box]:
+    """Cut a region until its parts fit the memory.
 
     Args:
-        networks: What runs over the box, side by side.
+        networks: What runs over the region, side by side.
         scan: The scan.
-        box: What is to be filled, counted from the crop's first voxel.
-        within: What may be looked at.
-        fixed: Bytes that are needed whatever the box.
+        region: Counted from the crop's first voxel.
+        fixed: Bytes that are needed whatever the region.
         limit_gb: The bound; None cuts nothing.
-
-    Returns:
-        For each part the box that it fills, and the larger one that it looks at.
 
     Raises:
         ModelError: If no part is small enough.
     """
-    pending, done = [box], []
+    pending, done = [region], []
     while pending:
         part = pending.pop()
-        around = _with_context(networks, scan, part, within)
-        needed = fixed + sum(box_bytes(network, scan, around) for network in networks)
+        needed = fixed + sum(region_bytes(network, scan, part) for network in networks)
         if limit_gb is None or needed <= limit_gb * _GB:
-            done.append((part, around))
+            done.append(part)
             continue
         halves = _halves(part, scan.volume.spacing_mm)
-        smallest = all(
-            tuple(stop - start for start, stop in n.grid(scan).box_for(around, n.patch)[1:])
-            == n.patch[1:]
-            for n in networks
-        )
-        if halves is None or smallest:
+        tiles = [network.tiles(scan, part) for network in networks]
+        if halves is None or all(len(t.starts[1]) * len(t.starts[2]) == 1 for t in tiles):
             raise ModelError(
                 f"--memory {limit_gb:g}: at least {needed / _GB:.1f} GB are needed for this scan "
                 "and model; allow more, or use fewer members (--member, --profile fast)"
@@ -114,17 +98,3 @@ def _halves(box: Box, spacing_mm: Sequence[float]) -> list[Box] | None:
         (box[0], (start, middle), box[2]) if axis == 1 else (box[0], box[1], (start, middle)),
         (box[0], (middle, stop), box[2]) if axis == 1 else (box[0], box[1], (middle, stop)),
     ]
-
-
-def _with_context(networks: Sequence["Network"], scan: Scan, part: Box, within: Box) -> Box:
-    """A part and a quarter of the largest patch around it, as far as another box allows.
-
-    So no voxel of the part is seen by the rims of tiles alone.
-    """
-    sides = []
-    for axis, ((start, stop), (low, high)) in enumerate(zip(part, within, strict=True)):
-        mm = max(n.grid(scan).spacing_mm[axis] * n.patch[axis] / 4 for n in networks)
-        voxels = int(np.ceil(mm / scan.volume.spacing_mm[axis]))
-        sides.append((max(low, start - voxels), min(high, stop + voxels)))
-    first, second, third = sides
-    return first, second, third

@@ -10,7 +10,8 @@ from renalseg.inference.forward import Backend, MeanForward, Precision, make_run
 from renalseg.inference.grid import Box, NetworkGrid, Shape, canonical_axes
 from renalseg.inference.rows import Intensity, label_rows
 from renalseg.inference.scan import Scan
-from renalseg.inference.sliding import Count, count_tiles, logit_rows, region_rows
+from renalseg.inference.sliding import Count, logit_rows, region_rows
+from renalseg.inference.tiles import Tiles, tiles_for
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.loading import LoadedModel
 from renalseg.types import LabelArray
@@ -122,16 +123,15 @@ class Network:
         """The scan's grid as this network sees it."""
         return scan.grid(_settings(self.model), self.axes)
 
-    def tiles(self, scan: Scan, region: Box) -> int:
-        """How many tiles a region of the scan takes."""
-        return count_tiles(self.grid(scan).box_for(region, self.patch), self.patch, self.how.step)
+    def tiles(self, scan: Scan, region: Box) -> Tiles:
+        """The tiles that a region of the scan takes, counted from the crop's first voxel."""
+        return tiles_for(self.grid(scan), region, self.patch, self.how.step)
 
     def probability_rows(
         self,
         scan: Scan,
         region: Box,
         previous: LabelArray | None = None,
-        around: Box | None = None,
         count: Count | None = None,
         on_tile: Callable[[], None] = lambda: None,
     ) -> "Iterator[Tensor]":
@@ -141,7 +141,6 @@ class Network:
             scan: The scan.
             region: A box within the scan's crop, counted from the crop's first voxel.
             previous: For a second stage the first stage's label map on the scan's grid.
-            around: A larger box that is looked at; the region itself by default.
             count: Told of every tile.
             on_tile: Called after every tile.
 
@@ -151,7 +150,8 @@ class Network:
         import torch
 
         device, grid = self.how.device, self.grid(scan)
-        box = grid.box_for(around or region, self.patch)
+        tiles = self.tiles(scan, region)
+        box = tiles.box
         image = scan.rows(grid, box, self.intensity, device)
         rows: Callable[[int, int], Tensor] = image
         if previous is not None and self.is_second_stage:
@@ -164,9 +164,7 @@ class Network:
             rows,
             self.intensity.floor,
             self.forward,
-            box,
-            self.patch,
-            self.how.step,
+            tiles,
             count or Count(),
             on_tile,
             half=self.how.like_nnunet,

@@ -6,14 +6,11 @@ first row on; rows that no later tile touches are complete and leave at once.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from renalseg.inference.forward import MeanForward
-from renalseg.inference.grid import Box, Shape
+from renalseg.inference.tiles import Tiles, gaussian
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,41 +28,11 @@ class Count:
     skipped: int = 0
 
 
-def tile_starts(box: Box, patch: Shape, step: float) -> tuple[list[int], list[int], list[int]]:
-    """Where tiles begin along each axis of a box, counted from its own first voxel."""
-    from nnunetv2.inference.sliding_window_prediction import compute_steps_for_sliding_window
-
-    shape = tuple(stop - start for start, stop in box)
-    # along an axis of single slices, of a 2D network, every slice is a tile
-    starts = [
-        list(range(size))
-        if edge == 1
-        else compute_steps_for_sliding_window([size], [edge], step)[0]
-        for size, edge in zip(shape, patch, strict=True)
-    ]
-    return starts[0], starts[1], starts[2]
-
-
-@cache
-def gaussian(patch: Shape, device: str) -> "Tensor":
-    """nnU-Net's weights of a tile's voxels, in its half precision."""
-    import torch
-    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
-
-    edges = tuple(edge for edge in patch if edge > 1) or patch
-    weights: Tensor = compute_gaussian(
-        edges, value_scaling_factor=10, dtype=torch.float16, device=torch.device("cpu")
-    )
-    return weights.reshape(patch).to(device)
-
-
 def logit_rows(
     rows: "Callable[[int, int], Tensor]",
     floor: float,
     forward: MeanForward,
-    box: Box,
-    patch: Shape,
-    step: float,
+    tiles: Tiles,
     count: Count,
     on_tile: Callable[[], None],
     *,
@@ -78,9 +45,7 @@ def logit_rows(
         rows: The network's input within the box, first row to stop.
         floor: What air is in the first channel; tiles of nothing else are computed once.
         forward: The network.
-        box: On the network's grid.
-        patch: Voxels of a tile.
-        step: Distance of two tiles as a share of the patch.
+        tiles: Where.
         count: Told of every tile.
         on_tile: Called after every tile.
         half: Whether to add up in half precision, as nnU-Net does.
@@ -88,7 +53,7 @@ def logit_rows(
     """
     import torch
 
-    starts = tile_starts(box, patch, step)
+    box, starts, patch = tiles.box, tiles.starts, tiles.patch
     depth, height, width = (stop - start for start, stop in box)
     dtype = torch.float16 if half else torch.float32
     weights = gaussian(patch, device).to(dtype)
@@ -116,10 +81,10 @@ def logit_rows(
                 scored = [air] * len(batch)
                 count.skipped += len(batch)
             else:
-                tiles = torch.stack(
+                patches = torch.stack(
                     [block[:, :, r : r + patch[1], c : c + patch[2]] for r, c in batch]
                 )
-                scored = list(forward(tiles).to(device) * weights)
+                scored = list(forward(patches).to(device) * weights)
                 count.computed += len(batch)
             if total is None:
                 size = (scored[0].shape[0], patch[0], height, width)
@@ -141,11 +106,6 @@ def logit_rows(
         for plane in (*total, *weight):
             plane[: patch[0] - done] = plane[done:].clone()
             plane[patch[0] - done :] = 0
-
-
-def count_tiles(box: Box, patch: Shape, step: float) -> int:
-    """How many tiles a box takes."""
-    return int(np.prod([len(side) for side in tile_starts(box, patch, step)]))
 
 
 def region_rows(
