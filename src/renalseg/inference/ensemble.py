@@ -23,7 +23,7 @@ from renalseg.inference.memory import (
 )
 from renalseg.inference.network import How, Network
 from renalseg.inference.profiles import Profile, Roi
-from renalseg.inference.region import grown, kidney_region, touches_border
+from renalseg.inference.region import grown, joined, kidney_region, touches_border
 from renalseg.inference.scan import Scan
 from renalseg.inference.sliding import Count
 from renalseg.inference.uncertainty import entropy
@@ -164,11 +164,16 @@ def run_ensemble(
         region = _within(search, scan.crop)
         for part in fitting_regions([network], scan, region, fixed, memory_gb):
             _label_region(network, scan, part, previous[network], also, watch)
+
+    def tiles_of(box: Box) -> int:
+        region = _within(box, scan.crop)
+        return sum(member.networks[-1].tiles(scan, region).count for member in members)
+
     spacing_mm = scan.volume.spacing_mm
     boxes, notes = [search], []
     if finder:
         kidneys = kidney_region(suspected, spacing_mm, search, margin_mm)
-        boxes, notes = list(kidneys.boxes), list(kidneys.notes)
+        boxes, notes = joined(kidneys.boxes, tiles_of), list(kidneys.notes)
     shape = scan.volume.shape
     found = Found({name: np.zeros(shape, np.uint8) for name in sets}, (), ())
     if uncertainty:

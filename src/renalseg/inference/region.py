@@ -3,8 +3,9 @@
 A box is widened rather than trusted where the map cannot be right, and each time it says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -96,6 +97,17 @@ def merged(boxes: Sequence[Box]) -> list[Box]:
             else:
                 done.append(box)
     return sorted(done)
+
+
+def joined(boxes: Sequence[Box], cost: Callable[[Box], int]) -> list[Box]:
+    """Replace two boxes by the one around both where that costs no more."""
+    rest = merged(boxes)
+    for one, other in combinations(rest, 2):
+        both = _union([one, other])
+        if cost(both) <= cost(one) + cost(other):
+            left = [box for box in rest if box not in (one, other)]
+            return joined([*left, both], cost)
+    return rest
 
 
 def touches_border(labels: LabelArray, box: Box, within: Box) -> bool:
