@@ -117,13 +117,13 @@ def matrix(tmp_path_factory):
                 lambda *args: diary.predicted[args[6]].add(args[5]),
             ),
         )
-        load_network = Network.load.__func__
+        network_of = Network.of.__func__
 
-        def loading(cls, path, folds, device="cpu"):
-            diary.loaded[diary.now].add((path, tuple(folds)))
-            return load_network(cls, path, folds, device)
+        def loading(cls, model, folds, how):
+            diary.loaded[diary.now].add((model.folder, tuple(folds)))
+            return network_of(cls, model, folds, how)
 
-        patch.setattr(Network, "load", classmethod(loading))
+        patch.setattr(Network, "of", classmethod(loading))
         heldout._member.cache_clear()
         outcome = run_demo(
             folder / "run", Silent(), device="cpu", workers=1, config=str(folder / "leaks.yaml")
