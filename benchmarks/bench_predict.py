@@ -372,7 +372,7 @@ def side_stated(job):
             "folder": str(network.model.folder.relative_to(job["model"])),
             "fold": network.folds[0],
             "folds": len(network.folds),
-            "tiles": network.tiles(scan, scan.whole),
+            "tiles": network.tiles(scan, scan.whole).count,
         }
         for network in networks_of(segmenter)
     ]

@@ -147,7 +147,7 @@ def test_weights_that_cannot_be_loaded_are_said_once(address, options, pairs):
     damaged = write_model(pairs[0][1].parent.with_name("damaged"), folds=(0,))
     (damaged / "fold_0" / "checkpoint_final.pth").write_bytes(b"")
     with pytest.raises(ModelError, match=r"checkpoint_final\.pth"):
-        list(predict_on_cluster(pairs, Options(damaged, device="cpu"), address))
+        list(predict_on_cluster(pairs, Options(damaged, backend="torch"), address))
 
 
 def test_no_cluster_is_one_line(options, pairs):

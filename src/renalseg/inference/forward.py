@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import combinations
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from renalseg.models.device import cpu_layout
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 Run = Callable[["Tensor"], "Tensor"]
 Backend = Literal["auto", "torch", "openvino"]
 Precision = Literal["float32", "half"]
+
+#: To prepare a network for OpenVINO takes most of a second. Square of the feature maps times voxels
+#: of a patch: a patch of the demo has 10^6, one of 128^3 with four feature maps 3 * 10^7.
+_WORTH_COMPILING = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +101,7 @@ def make_run(
     Raises:
         ModelError: If OpenVINO is asked for and not installed.
     """
-    if device == "cpu" and takes_openvino(backend):
+    if device == "cpu" and takes_openvino(backend, first_features(network), patch_size):
         from renalseg.inference.openvino import openvino_run
 
         kind: Any = "bfloat16" if precision == "half" else "float32"
@@ -104,9 +109,23 @@ def make_run(
     return torch_run(network, patch_size, device, precision)
 
 
-def takes_openvino(backend: Backend) -> bool:
-    """Whether networks on a CPU are run by OpenVINO."""
-    return backend == "openvino" or (backend == "auto" and find_spec("openvino") is not None)
+def takes_openvino(backend: Backend, features: int, patch_size: Sequence[int]) -> bool:
+    """Whether a network on a CPU is run by OpenVINO.
+
+    Args:
+        backend: ``auto`` takes it where it is installed and the network is large enough.
+        features: Of the network's first stage.
+        patch_size: Of the network's axes.
+    """
+    if backend == "auto":
+        is_worth_it = features**2 * prod(patch_size) >= _WORTH_COMPILING
+        return is_worth_it and find_spec("openvino") is not None
+    return backend == "openvino"
+
+
+def first_features(network: Any) -> int:
+    """Feature maps of a network's first stage."""
+    return int(next(p for p in network.parameters() if p.ndim > 2).shape[0])
 
 
 def torch_run(network: Any, patch_size: Sequence[int], device: str, precision: Precision) -> Run:

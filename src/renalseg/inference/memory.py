@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from renalseg.errors import ModelError
+from renalseg.inference.forward import first_features
 from renalseg.inference.grid import Box
 from renalseg.inference.scan import Scan
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from renalseg.inference.network import Network
 
 #: Python with torch and the other libraries.
-BASE_BYTES = 700_000_000
+BASE_BYTES = 950_000_000
 #: Copies of a network's first feature maps that are alive at once, skips and concatenation among
 #: them: measured on the paper's network.
 _ALIVE = 8
@@ -29,7 +30,7 @@ def network_bytes(network: "Network") -> int:
     """Weights, twice where a back-end keeps its own, and the activations of a batch of patches."""
     weights = sum(p.numel() for n in network.model.networks for p in n.parameters()) * 4
     voxels = int(np.prod(network.patch)) * network.forward.batch
-    features = next(p for p in network.model.networks[0].parameters() if p.ndim > 2).shape[0]
+    features = first_features(network.model.networks[0])
     return 2 * weights + _ALIVE * features * voxels * 4
 
 

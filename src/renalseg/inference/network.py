@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import ModelError
-from renalseg.inference.forward import Backend, MeanForward, Precision, make_run, takes_openvino
+from renalseg.inference.forward import (
+    Backend,
+    MeanForward,
+    Precision,
+    first_features,
+    make_run,
+    takes_openvino,
+)
 from renalseg.inference.grid import Box, NetworkGrid, Shape, canonical_axes
 from renalseg.inference.rows import Intensity, label_rows
 from renalseg.inference.scan import Scan
@@ -18,6 +25,10 @@ from renalseg.types import LabelArray
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+#: Patches at a time by their axes: a single one leaves PyTorch's fast convolutions unused.
+_TORCH_BATCH = {2: 8, 3: 2}
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,9 @@ class Network:
             )
         axes = canonical_axes(model.plans["transpose_forward"])
         size = tuple(int(n) for n in _settings(model)["patch_size"])
-        batch = _batch(how.device, len(size))
+        features = first_features(model.networks[0])
+        is_openvino = how.device == "cpu" and takes_openvino(how.backend, features, size)
+        batch = 1 if is_openvino else _TORCH_BATCH[len(size)]
         runs = tuple(
             make_run(n, model.inputs, size, how.device, how.backend, how.precision, batch)
             for n in model.networks
@@ -100,8 +113,9 @@ class Network:
     @property
     def backend(self) -> str:
         """What runs it."""
-        is_openvino = self.how.device == "cpu" and takes_openvino(self.how.backend)
-        return "openvino" if is_openvino else "torch"
+        features, size = first_features(self.model.networks[0]), self.model.settings.patch_size
+        is_openvino = takes_openvino(self.how.backend, features, size)
+        return "openvino" if self.how.device == "cpu" and is_openvino else "torch"
 
     @property
     def files(self) -> list[Path]:
@@ -224,10 +238,3 @@ def _intensity(model: LoadedModel) -> Intensity:
         mean_hu=float(properties["mean"]),
         std_hu=max(float(properties["std"]), 1e-8),
     )
-
-
-def _batch(device: str, axes: int) -> int:
-    """Patches at a time: enough to keep a device busy, few enough for its memory."""
-    if axes == 2:
-        return 8
-    return 1 if device == "cpu" else 4
