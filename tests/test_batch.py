@@ -278,7 +278,7 @@ def test_too_little_memory_is_one_line(scans, models, tmp_path):
     )
     assert result.exit_code == 1
     (line,) = (line for line in result.stderr.splitlines() if "--memory" in line)
-    assert f"{scans / 'a.nii.gz'}: --memory 0.5: at least 0.7 GB are needed" in line
+    assert f"{scans / 'a.nii.gz'}: --memory 0.5: at least 1.0 GB are needed" in line
     assert not (tmp_path / "m.nii.gz").exists()
 
 

@@ -215,5 +215,5 @@ def test_memory_bound_cuts_the_scan_and_its_parts_agree(models):
 
 
 def test_memory_that_cannot_do_is_said(models, volume):
-    with pytest.raises(ModelError, match=r"--memory 0\.5: at least 0\.7 GB are needed"):
+    with pytest.raises(ModelError, match=r"--memory 0\.5: at least 1\.0 GB are needed"):
         load(models["two"], memory_gb=0.5).predict(volume)

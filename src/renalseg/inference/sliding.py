@@ -79,13 +79,11 @@ def logit_rows(
                     tile = block[:, :, row : row + patch[1], column : column + patch[2]]
                     air = forward(tile[None])[0].to(device) * weights
                 scored = [air] * len(batch)
-                count.skipped += len(batch)
             else:
                 patches = torch.stack(
                     [block[:, :, r : r + patch[1], c : c + patch[2]] for r, c in batch]
                 )
                 scored = list(forward(patches).to(device) * weights)
-                count.computed += len(batch)
             if total is None:
                 size = (scored[0].shape[0], patch[0], height, width)
                 total = torch.zeros(size, device=device, dtype=dtype)
@@ -93,6 +91,10 @@ def logit_rows(
                 place = (slice(row, row + patch[1]), slice(column, column + patch[2]))
                 total[:, :, *place] += values
                 weight[:, :, *place] += weights
+                if batch is air_places:
+                    count.skipped += 1
+                else:
+                    count.computed += 1
                 on_tile()
         done = (starts[0][number + 1] if number + 1 < len(starts[0]) else depth) - first
         assert total is not None  # every row of tiles has one
