@@ -49,9 +49,9 @@ def region_bytes(network: "Network", scan: Scan, region: Box) -> int:
 
 
 def scan_bytes(scan: Scan, results: int) -> int:
-    """The scan, label maps of it, and what reading and writing needs."""
+    """The scan, label maps of it, and numbered components of one (two copies of 32 bits)."""
     voxels = int(np.prod(scan.volume.shape))
-    return scan.volume.array.nbytes + voxels * (results + 1)
+    return scan.volume.array.nbytes + voxels * (results + 1 + 8)
 
 
 def fitting_regions(

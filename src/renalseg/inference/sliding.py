@@ -4,9 +4,9 @@ Tiles lie as nnU-Net lays them, and are weighted by its Gaussian. They are worke
 first row on; rows that no later tile touches are complete and leave at once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, repeat
 from typing import TYPE_CHECKING
 
 from renalseg.inference.forward import MeanForward
@@ -57,57 +57,71 @@ def logit_rows(
     depth, height, width = (stop - start for start, stop in box)
     dtype = torch.float16 if half else torch.float32
     weights = gaussian(patch, device).to(dtype)
+    scorer = _Scorer(forward, patch, weights, floor)
     total: Tensor | None = None
     weight = torch.zeros(1, patch[0], height, width, device=device, dtype=dtype)
-    air: Tensor | None = None
     for number, first in enumerate(starts[0]):
-        last = first + patch[0]
-        block = rows(box[0][0] + first, box[0][0] + last)
-        places: list[tuple[int, int]] = []
-        air_places: list[tuple[int, int]] = []
-        for row, column in product(starts[1], starts[2]):
-            tile = block[:, :, row : row + patch[1], column : column + patch[2]]
-            is_air = bool(tile[0].amax() <= floor + _AIR_TOLERANCE) and not tile[1:].any()
-            (air_places if is_air else places).append((row, column))
-        batches = [places[n : n + forward.batch] for n in range(0, len(places), forward.batch)]
-        if air_places:
-            batches.append(air_places)
-        for batch in batches:
-            if batch is air_places:
-                if air is None:
-                    row, column = batch[0]
-                    tile = block[:, :, row : row + patch[1], column : column + patch[2]]
-                    air = forward(tile[None])[0].to(device) * weights
-                scored = [air] * len(batch)
-            else:
-                patches = torch.stack(
-                    [block[:, :, r : r + patch[1], c : c + patch[2]] for r, c in batch]
-                )
-                scored = list(forward(patches).to(device) * weights)
+        block = rows(box[0][0] + first, box[0][0] + first + patch[0])
+        for (row, column), scores, is_air in scorer(block, product(starts[1], starts[2])):
             if total is None:
-                size = (scored[0].shape[0], patch[0], height, width)
-                total = torch.zeros(size, device=device, dtype=dtype)
-            for (row, column), values in zip(batch, scored, strict=True):
-                place = (slice(row, row + patch[1]), slice(column, column + patch[2]))
-                total[:, :, *place] += values
-                weight[:, :, *place] += weights
-                if batch is air_places:
-                    count.skipped += 1
-                else:
-                    count.computed += 1
-                on_tile()
+                total = torch.zeros(len(scores), *weight.shape[1:], device=device, dtype=dtype)
+            place = (slice(row, row + patch[1]), slice(column, column + patch[2]))
+            total[:, :, *place] += scores
+            weight[:, :, *place] += weights
+            count.computed += not is_air
+            count.skipped += is_air
+            on_tile()
         done = (starts[0][number + 1] if number + 1 < len(starts[0]) else depth) - first
         assert total is not None  # every row of tiles has one
         for start in range(0, done, _ROWS_AT_ONCE):
             part = slice(start, min(start + _ROWS_AT_ONCE, done))
-            parts = (total[:, part] / weight[:, part]).chunk(forward.parts)
-            logits = parts[0].clone()
-            for other in parts[1:]:
-                logits += other
-            yield (logits / len(parts)).float()
+            yield _mean((total[:, part] / weight[:, part]).chunk(forward.parts))
         for plane in (*total, *weight):
             plane[: patch[0] - done] = plane[done:].clone()
             plane[patch[0] - done :] = 0
+
+
+@dataclass
+class _Scorer:
+    """Weighted scores of a row of tiles; those of air alone are computed once."""
+
+    forward: MeanForward
+    patch: tuple[int, ...]
+    weights: "Tensor"
+    floor: float
+    air: "Tensor | None" = None
+
+    def __call__(
+        self, block: "Tensor", corners: "Iterable[tuple[int, int]]"
+    ) -> "Iterator[tuple[tuple[int, int], Tensor, bool]]":
+        """Corner, scores (class, row, ...), and whether it is air, of each tile: air last."""
+        import torch
+
+        tiles, of_air = {}, {}
+        for row, column in corners:
+            tile = block[:, :, row : row + self.patch[1], column : column + self.patch[2]]
+            is_air = bool(tile[0].amax() <= self.floor + _AIR_TOLERANCE) and not tile[1:].any()
+            (of_air if is_air else tiles)[row, column] = tile
+        places, patches = list(tiles), list(tiles.values())
+        for n in range(0, len(places), self.forward.batch):
+            batch = slice(n, n + self.forward.batch)
+            scores = self._weighted(torch.stack(patches[batch]))
+            yield from zip(places[batch], scores, repeat(False), strict=False)
+        for corner, tile in of_air.items():
+            if self.air is None:
+                (self.air,) = self._weighted(tile[None])
+            yield corner, self.air, True
+
+    def _weighted(self, patches: "Tensor") -> "Tensor":
+        return self.forward(patches).to(self.weights.device) * self.weights
+
+
+def _mean(parts: "Sequence[Tensor]") -> "Tensor":
+    """The mean of the folds, added up one after the other as nnU-Net does; float32."""
+    logits = parts[0].clone()
+    for other in parts[1:]:
+        logits += other
+    return (logits / len(parts)).float()
 
 
 def region_rows(

@@ -1,0 +1,1 @@
+"""Kidneys and lesions measured, and the scores that urologists make of them."""
