@@ -97,7 +97,8 @@ class _Scorer:
         """Corner, scores (class, row, ...), and whether it is air, of each tile: air last."""
         import torch
 
-        tiles, of_air = {}, {}
+        tiles: dict[tuple[int, int], Tensor] = {}
+        of_air: dict[tuple[int, int], Tensor] = {}
         for row, column in corners:
             tile = block[:, :, row : row + self.patch[1], column : column + self.patch[2]]
             is_air = bool(tile[0].amax() <= self.floor + _AIR_TOLERANCE) and not tile[1:].any()
