@@ -84,7 +84,7 @@ def test_page_is_whole_well_formed_and_refers_to_nothing_outside(tmp_path):
 
 def test_every_picture_says_what_it_shows_and_has_its_own_size(tmp_path):
     page = page_of(phantom.make_study(), tmp_path)
-    assert len(page.images) == 2 + 2 + 2  # 3D, kidneys, lesions
+    assert len(page.images) == 2 + 2 + 2 + 1  # 3D, kidneys, lesions, the tumor's scores
     for image in page.images:
         assert len(image["alt"]) > 30
         content = base64.b64decode(image["src"].partition(",")[2])

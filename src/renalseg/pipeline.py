@@ -37,9 +37,11 @@ from renalseg.provenance import (
     file_hash,
     sidecar_path,
 )
+from renalseg.types import LabelArray
 from renalseg.volume import Volume, read_image
 
 if TYPE_CHECKING:
+    from renalseg.clinical import Measurements
     from renalseg.types import AnyArray
 
 #: Told of finished and all tiles of a scan; all may still grow while the scan is worked on.
@@ -57,6 +59,7 @@ class Segmentation:
         provenance: What made it.
         entropy: How undecided the ensemble is, 0 to 1, if it was asked for.
         lesions: Each lesion with the members' agreement on it, if it was asked for.
+        members: The label map of each member, if uncertainty was asked for.
     """
 
     labels: Volume
@@ -65,6 +68,20 @@ class Segmentation:
     provenance: Provenance | None = None
     entropy: Volume | None = None
     lesions: tuple[LesionAgreement, ...] = ()
+    members: tuple[LabelArray, ...] = ()
+
+    def measure(self, ct: Volume | None = None) -> "Measurements":
+        """Measure kidneys and lesions; with an interval over the members where they are kept.
+
+        Args:
+            ct: The scan, for intensities and the renal sinus.
+
+        Raises:
+            VolumeError: If the CT lies on another grid.
+        """
+        from renalseg.clinical import measure
+
+        return measure(self.labels, ct, self.members)
 
     def volumes_ml(self) -> dict[str, float]:
         """Volume of each class in ml."""
@@ -287,6 +304,7 @@ class Segmenter:
             provenance=made,
             entropy=None if found.entropy is None else volume.like(found.entropy),
             lesions=lesions,
+            members=tuple(found.votes.values()),
         )
 
 

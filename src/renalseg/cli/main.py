@@ -5,7 +5,18 @@ import sys
 import typer
 
 from renalseg import __version__
-from renalseg.cli import data, demo, evaluate, experiment, export, models, postprocess, predict
+from renalseg.cli import (
+    data,
+    demo,
+    evaluate,
+    experiment,
+    export,
+    measure,
+    models,
+    postprocess,
+    predict,
+    report,
+)
 from renalseg.cli.console import printable
 from renalseg.errors import RenalsegError
 
@@ -19,6 +30,8 @@ app.command("demo")(demo.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("postprocess")(postprocess.command)
+app.command("measure")(measure.command)
+app.command("report")(report.command)
 app.command("export")(export.command)
 app.add_typer(data.app, name="data")
 app.add_typer(experiment.app, name="experiment")

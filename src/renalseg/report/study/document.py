@@ -18,6 +18,7 @@ from renalseg.report.study.layout import (
 from renalseg.report.study.lettering import text_width, wrap
 from renalseg.report.study.pictures import coronal_panels, lesion_panel, solid_panels
 from renalseg.report.study.record import Study
+from renalseg.report.study.score_pictures import score_panels
 from renalseg.report.study.score_table import score_table
 
 #: Pictures within the pages are resampled to this.
@@ -99,9 +100,13 @@ def _fill(flow: Flow, study: Study) -> None:
     if scored:
         flow.heading("Nephrometry")
         flow.paragraph(text.score_legend(), size=7.5)
+    why = score_panels(study)
     for lesion in scored:
-        for score in lesion.scores:
+        for number, score in enumerate(lesion.scores):
             flow.table(score_table(lesion, score))
+            if number == 0 and lesion.number in why:
+                flow.y += 3
+                flow.pictures([why[lesion.number]], columns=1)
     flow.heading("What made this")
     flow.facts(text.made_by(study), size=8)
 

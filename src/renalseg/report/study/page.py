@@ -15,6 +15,7 @@ from renalseg.report.study import tables, text
 from renalseg.report.study.canvas import GROUND, WIDTH_MM, Panel, house_style
 from renalseg.report.study.pictures import coronal_panels, lesion_panel, solid_panels
 from renalseg.report.study.record import Study
+from renalseg.report.study.score_pictures import score_panels
 from renalseg.report.study.score_table import score_table
 from renalseg.report.views import encode
 from renalseg.types import AnyArray
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Pictures are twice as fine as a page shows them.
 WIDTH_PIXELS = 900
+WIDE_PIXELS = 1500
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,11 @@ def write_study_page(study: Study, path: Path) -> None:
         study: The patient's scan and what was found.
         path: The HTML file.
     """
+    why = score_panels(study)
     scores = [
         {
             "tables": [score_table(lesion, score) for score in lesion.scores],
+            "figures": _figures([why[lesion.number]] if lesion.number in why else [], WIDE_PIXELS),
         }
         for lesion in study.tumors
         if lesion.scores
@@ -87,10 +91,10 @@ def paint(panel: Panel, width: int = WIDTH_PIXELS) -> AnyArray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def _figures(panels: Iterable[Panel]) -> tuple[Figure, ...]:
+def _figures(panels: Iterable[Panel], width_pixels: int = WIDTH_PIXELS) -> tuple[Figure, ...]:
     figures = []
     for panel in panels:
-        picture = paint(panel)
+        picture = paint(panel, width_pixels)
         height, width = picture.shape[:2]
         source = encode(picture)
         figures.append(Figure(panel.title, panel.caption, panel.alt, source, width, height))
