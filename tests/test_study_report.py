@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import study_phantom as phantom
+from renalseg.cli.main import app
 from renalseg.errors import VolumeError
 from renalseg.labels import COLORS, Label
 from renalseg.report.study import Patient, Study, study_pdf, write_study_page, write_study_pdf
@@ -335,3 +337,25 @@ def many_lesions():
     study = phantom.make_study(lesions=False)
     cysts = tuple(phantom.lesion(n, "cyst", "left", (20, 30, 75), 6.0) for n in range(1, 61))
     return Study(study.ct, study.labels, study.measurements.model_copy(update={"lesions": cysts}))
+
+
+def report(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+def test_the_command_writes_a_page_and_a_pdf(tmp_path):
+    study = phantom.make_study()
+    study.labels.save(tmp_path / "mask.nii.gz")
+    result = report(
+        tmp_path / "mask.nii.gz", "-o", tmp_path / "study.html", "-o", tmp_path / "study.pdf"
+    )
+    assert result.exit_code == 0
+    assert "R.E.N.A.L." in (tmp_path / "study.html").read_text()
+    assert (tmp_path / "study.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_command_refuses_another_kind_of_file(tmp_path):
+    phantom.make_study().labels.save(tmp_path / "mask.nii.gz")
+    result = report(tmp_path / "mask.nii.gz", "-o", tmp_path / "study.docx")
+    assert "expected a file that ends in .html or .pdf" in str(result.exception)
+    assert not (tmp_path / "study.docx").exists()
