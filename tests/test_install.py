@@ -101,7 +101,7 @@ def test_a_disk_that_is_too_small_costs_no_download(tmp_path, v1, monkeypatch):
     with serving() as site, monkeypatch.context() as full:
         site.files["/Task135_KiTS2021.zip"] = content = v1[0].read_bytes()
         free = SimpleNamespace(free=len(content) + 1)
-        full.setattr("renalseg.models.archive.shutil.disk_usage", lambda _: free)
+        full.setattr("renalseg.archive.shutil.disk_usage", lambda _: free)
         with pytest.raises(DownloadError, match="make room and run again"):
             install(f"{site.url}/Task135_KiTS2021.zip")
         full.undo()

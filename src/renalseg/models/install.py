@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from renalseg.archive import DamagedZipError, NoRoomError, unpack
 from renalseg.download import fetch
-from renalseg.errors import ModelError
+from renalseg.errors import DownloadError, ModelError
 from renalseg.labels import FOREGROUND
-from renalseg.models.archive import unpack
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.ensemble import MANIFEST, Ensemble, Manifest, Member
 from renalseg.models.plans import CASCADE, FULLRES, LOWRES
@@ -91,7 +91,7 @@ def install(
             checksum = published.checksum if published else None
             local = fetch(url, fetched, checksum=checksum, on_bytes=_part(on_progress, "download"))
         if not local.is_dir():
-            unpack(local, unpacked, _part(on_progress, "unpack"))
+            _unpack(local, unpacked, _part(on_progress, "unpack"))
         _build(local if local.is_dir() else unpacked, built, labels, on_progress)
         os.replace(built, target)
     except ModelError:
@@ -102,6 +102,15 @@ def install(
             shutil.rmtree(rest, ignore_errors=True)
     fetched.unlink(missing_ok=True)
     return _look(target, was_there=False)
+
+
+def _unpack(archive: Path, folder: Path, on_bytes: Callable[[int, int], None] | None) -> None:
+    try:
+        unpack(archive, folder, on_bytes)
+    except DamagedZipError as error:
+        raise ModelError(str(error)) from error
+    except NoRoomError as error:
+        raise DownloadError(str(error)) from error
 
 
 def _build(
