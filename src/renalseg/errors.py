@@ -41,3 +41,7 @@ class WorkerError(RenalsegError):
 
 class CancelledError(RenalsegError):
     """The user stopped the work."""
+
+
+class PacsError(RenalsegError):
+    """An archive cannot be reached, refuses, or does not hold what was asked for."""
