@@ -1,4 +1,4 @@
-"""Classes, hierarchical evaluation classes (HECs), tolerances, merge order and colours.
+"""Classes, hierarchical evaluation classes (HECs), tolerances, merge order, colours and codes.
 
 Everything that is said about a label is said here, once. Imports nothing heavy.
 """
@@ -31,6 +31,42 @@ COLORS = {
     Label.KIDNEY: (214, 48, 49),
     Label.TUMOR: (46, 184, 76),
     Label.CYST: (52, 116, 235),
+}
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A coded concept, as DICOM and terminologies write it.
+
+    Attributes:
+        value: The code.
+        meaning: What it means, in words.
+        scheme: The terminology: ``SCT`` is SNOMED CT.
+    """
+
+    value: str
+    meaning: str
+    scheme: str = "SCT"
+
+
+#: What each class is (DICOM PS3.16, CID 7166 and 7159).
+CONCEPTS = {
+    Label.KIDNEY: Concept("64033007", "Kidney"),
+    Label.TUMOR: Concept("108369006", "Neoplasm"),
+    Label.CYST: Concept("367643001", "Cyst"),
+}
+
+#: What kind of thing each class is (DICOM PS3.16, CID 7150).
+CATEGORIES = {
+    Label.KIDNEY: Concept("91723000", "Anatomical Structure"),
+    Label.TUMOR: Concept("49755003", "Morphologically Abnormal Structure"),
+    Label.CYST: Concept("49755003", "Morphologically Abnormal Structure"),
+}
+
+#: The patient's sides (DICOM PS3.16, CID 244).
+LATERALITIES = {
+    "left": Concept("7771000", "Left"),
+    "right": Concept("24028007", "Right"),
 }
 
 

@@ -1,0 +1,303 @@
+"""The CT images that a result is about: their headers made complete, and where each slice lies.
+
+Archives and anonymisers leave tags empty, and a result must still say whose it is and refer to its
+images. What is missing is left empty where the standard allows that. A missing UID is derived from
+those that are there, so that all results about a series say the same.
+
+DICOM's coordinates are LPS, mm; affines here are RAS+ like everywhere in the package.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from renalseg.errors import VolumeError
+from renalseg.types import Affine, AnyArray
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: Results are written in UTF-8, whatever the images are written in.
+CHARACTER_SET = "ISO_IR 192"
+
+_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: Type 1 or 2 in every result; empty where the images have none.
+_WANTED = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "PositionReferenceIndicator",
+)  # fmt: skip
+#: What an image after the first needs to be placed and referred to.
+_OF_EACH_IMAGE = (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "Rows", "Columns", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "InstanceNumber",
+)  # fmt: skip
+#: Kinds of values whose form is checked; names, identifiers and UIDs are kept as they are.
+_CHECKED = ("AS", "CS", "DA", "DS", "DT", "IS", "TM")
+_SEXES = ("M", "F", "O")
+#: Groups of elements from here on are pixels and what is laid over them.
+_PIXELS = 0x5400
+
+
+#: Directions that differ by less than this in each component are equal.
+_EQUAL_TURNS = 1e-3
+#: Steps between slices that differ by less than this, as headers round them, are equal.
+_EQUAL_STEPS_MM = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One slice of the source.
+
+    Attributes:
+        image: The header that it belongs to.
+        frame: Its number within a multi-frame image, from 1; None for a single-frame image.
+        position_mm: Centre of its first pixel, LPS.
+    """
+
+    image: "Dataset"
+    frame: int | None
+    position_mm: AnyArray
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImages:
+    """The images that a result is about.
+
+    Attributes:
+        images: Complete headers: one per slice, or the only one of a multi-frame image.
+        planes: One per slice, in the order of the headers or frames.
+        row_mm: Step from one pixel to the next along a row (to the next column), LPS.
+        column_mm: The same along a column (to the next row).
+        thickness_mm: Nominal thickness of a slice.
+    """
+
+    images: tuple["Dataset", ...]
+    planes: tuple[Plane, ...]
+    row_mm: AnyArray
+    column_mm: AnyArray
+    thickness_mm: float
+
+    @property
+    def first(self) -> "Dataset":
+        """The header that patient and study are taken from."""
+        return self.images[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        return len(self.planes), int(self.first.Rows), int(self.first.Columns)
+
+    @property
+    def orientation(self) -> list[float]:
+        """Image Orientation (Patient): directions of a row and of a column."""
+        steps = (self.row_mm, self.column_mm)
+        return [float(c) for step in steps for c in step / np.linalg.norm(step)]
+
+    @property
+    def pixel_spacing_mm(self) -> list[float]:
+        """Pixel Spacing: between rows, between columns."""
+        return [float(np.linalg.norm(self.column_mm)), float(np.linalg.norm(self.row_mm))]
+
+    @property
+    def step_mm(self) -> float | None:
+        """Distance between neighbouring slices along their normal; None where it differs."""
+        normal = np.cross(self.row_mm, self.column_mm)
+        normal /= np.linalg.norm(normal)
+        steps = np.diff([float(self.planes[i].position_mm @ normal) for i in self.order])
+        is_one = steps.size and float(np.ptp(steps)) < _EQUAL_STEPS_MM
+        return float(steps.mean()) if is_one else None
+
+    @cached_property
+    def order(self) -> AnyArray:
+        """The slices' numbers, sorted along their normal."""
+        normal = np.cross(self.row_mm, self.column_mm)
+        return np.argsort([float(plane.position_mm @ normal) for plane in self.planes])
+
+    @property
+    def sorted_affine(self) -> Affine:
+        """Index (slice in ``order``, row, column) to RAS+, mm; the mean step where steps differ."""
+        positions = np.array([self.planes[i].position_mm for i in self.order])
+        normal = np.cross(self.row_mm, self.column_mm)
+        step = normal / np.linalg.norm(normal) * self.thickness_mm
+        if len(positions) > 1:
+            step = (positions[-1] - positions[0]) / (len(positions) - 1)
+        affine = np.eye(4)
+        affine[:3, :3] = np.column_stack([step, self.column_mm, self.row_mm])
+        affine[:3, 3] = positions[0]
+        return np.asarray(_LPS_TO_RAS @ affine)
+
+    def nearest(self, place_mm: Sequence[float]) -> Plane:
+        """The slice that a place in the patient (RAS+, mm) is nearest to."""
+        normal = np.cross(self.row_mm, self.column_mm)
+        height = float(_LPS_TO_RAS[:3, :3] @ place_mm @ normal)
+        return min(self.planes, key=lambda plane: abs(float(plane.position_mm @ normal) - height))
+
+    def check(self, labels: AnyArray) -> None:
+        """Refuse a label map that does not lie on the images' own pixels.
+
+        Raises:
+            VolumeError: It has another shape.
+        """
+        if labels.shape != self.shape:
+            raise VolumeError(
+                f"expected labels on the source images, {self.shape} (slice, row, column), got "
+                f"{labels.shape}; bring them there with Series.on_source"
+            )
+
+
+def source_images(headers: Sequence["Dataset"]) -> SourceImages:
+    """Complete the headers of a series, and place its slices.
+
+    Args:
+        headers: One per single-frame image, or the only one of a multi-frame image; pixel data is
+            not looked at, and nothing is changed in them.
+
+    Raises:
+        VolumeError: There is none, or they do not place their slices.
+    """
+    if not headers:
+        raise VolumeError("expected the headers of a CT series, got none")
+    images = _complete(headers)
+    try:
+        many = "PerFrameFunctionalGroupsSequence" in images[0]
+        return _multi_frame(images[0]) if many else _single_frames(images)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise VolumeError(
+            f"series {images[0].SeriesInstanceUID}: expected headers that place every slice "
+            f"(position, orientation, pixel spacing), got {error}; export the series again"
+        ) from error
+
+
+def _single_frames(images: tuple["Dataset", ...]) -> SourceImages:
+    planes = tuple(Plane(i, None, np.array(i.ImagePositionPatient, float)) for i in images)
+    first = images[0]
+    _same_orientation(images, images)
+    return _placed(images, planes, first.ImageOrientationPatient, first)
+
+
+def _multi_frame(image: "Dataset") -> SourceImages:
+    shared = image.SharedFunctionalGroupsSequence[0]
+    frames = image.PerFrameFunctionalGroupsSequence
+
+    def group(name: str, frame: "Dataset") -> "Dataset":
+        return (frame if name in frame else shared)[name][0]  # type: ignore[no-any-return]
+
+    positions = [group("PlanePositionSequence", frame).ImagePositionPatient for frame in frames]
+    planes = tuple(Plane(image, n, np.array(p, float)) for n, p in enumerate(positions, start=1))
+    _same_orientation([group("PlaneOrientationSequence", frame) for frame in frames], [])
+    # highdicom looks for them where all frames share them
+    for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+        shared[name] = (frames[0] if name in frames[0] else shared)[name]
+    orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    return _placed((image,), planes, orientation, shared.PixelMeasuresSequence[0])
+
+
+def _same_orientation(placed: Sequence["Dataset"], images: Sequence["Dataset"]) -> None:
+    """Refuse slices that are turned against each other; round differently they may be."""
+    first = placed[0].ImageOrientationPatient
+    for one in placed:
+        if not np.allclose(np.array(one.ImageOrientationPatient, float), first, atol=_EQUAL_TURNS):
+            raise ValueError("slices of several orientations")
+    for image in images:
+        image.ImageOrientationPatient = first
+
+
+def _placed(
+    images: tuple["Dataset", ...], planes: tuple[Plane, ...], orientation: Any, measures: "Dataset"
+) -> SourceImages:
+    row, column = np.array(orientation, float).reshape(2, 3)
+    between_rows, between_columns = (float(s) for s in measures.PixelSpacing)
+    thickness = float(measures.get("SliceThickness") or 0)
+    if not thickness:
+        normal = np.cross(row, column)
+        heights = np.sort([float(plane.position_mm @ normal) for plane in planes])
+        thickness = float(np.median(np.diff(heights))) if len(heights) > 1 else 1.0
+        measures.SliceThickness = f"{thickness:.6g}"
+    return SourceImages(images, planes, row * between_columns, column * between_rows, thickness)
+
+
+def _complete(headers: Sequence["Dataset"]) -> tuple["Dataset", ...]:
+    """Copies with all that results need; the first in full, the others to be referred to."""
+    from pydicom import Dataset
+    from pydicom.uid import generate_uid
+
+    instances = [_instance_uid(header) for header in headers]
+    first = _readable(headers[0])
+    series = first.get("SeriesInstanceUID") or generate_uid(entropy_srcs=["series", *instances])
+    uids = {
+        "SeriesInstanceUID": series,
+        "StudyInstanceUID": first.get("StudyInstanceUID") or _derived("study", series),
+        "FrameOfReferenceUID": first.get("FrameOfReferenceUID") or _derived("frame", series),
+    }
+    images = [first]
+    for header in headers[1:]:
+        image = Dataset()
+        for keyword in _OF_EACH_IMAGE:
+            if keyword in header:
+                image[keyword] = header[keyword]
+        images.append(image)
+    for image, instance in zip(images, instances, strict=True):
+        image.SOPClassUID = image.get("SOPClassUID") or _CT_IMAGE
+        image.SOPInstanceUID = instance
+        for keyword, uid in uids.items():
+            setattr(image, keyword, uid)
+        image.Modality = image.get("Modality") or "CT"
+        for keyword in _WANTED:
+            setattr(image, keyword, image.get(keyword) or None)
+    return tuple(images)
+
+
+def _readable(header: "Dataset") -> "Dataset":
+    """A copy without private tags and pixels, its text decoded, malformed values left out."""
+    from pydicom import Dataset
+
+    image = Dataset()
+    for tag in header.keys():  # noqa: SIM118  (a data set iterates over elements)
+        if tag.is_private or tag.group >= _PIXELS or not _is_well_formed(header, tag):
+            continue
+        image[tag] = deepcopy(header[tag])
+    image.decode()
+    if image.get("PatientSex") not in _SEXES:
+        image.PatientSex = None
+    image.SpecificCharacterSet = CHARACTER_SET
+    return image
+
+
+def _is_well_formed(header: "Dataset", tag: Any) -> bool:
+    """Whether an element can be read, and its values have the form that its kind must have."""
+    from pydicom import config
+    from pydicom.valuerep import validate_value
+
+    try:
+        found = header[tag]
+        if found.VR in _CHECKED and not found.is_empty:
+            for value in found.value if found.VM > 1 else (found.value,):
+                validate_value(found.VR, str(value), config.RAISE)
+    except (NotImplementedError, TypeError, ValueError):
+        return False
+    return str(found.VR) != "UN"
+
+
+def _instance_uid(header: "Dataset") -> str:
+    found = header.get("SOPInstanceUID") or _from_meta(header)
+    if not found:
+        raise VolumeError(
+            "expected a SOP Instance UID in every source image, got none; export the series again"
+        )
+    return str(found)
+
+
+def _from_meta(header: "Dataset") -> str | None:
+    meta = getattr(header, "file_meta", None)
+    return None if meta is None else meta.get("MediaStorageSOPInstanceUID")
+
+
+def _derived(what: str, series: str) -> str:
+    from pydicom.uid import generate_uid
+
+    return str(generate_uid(entropy_srcs=[what, str(series)]))
