@@ -92,26 +92,19 @@ class Orthanc:
             return json.load(answer)
 
     def instances(self, study_uid, modality=None):
-        """Headers of the instances of a study, by SOP Instance UID."""
-        query = {
-            "Level": "Instance",
-            "Expand": True,
-            "Query": {"StudyInstanceUID": study_uid},
-            "RequestedTags": [],
-        }
-        found = {}
-        for one in self.post("/tools/find", query):
-            tags = one["MainDicomTags"]
-            series = self.get(f"/series/{one['ParentSeries']}")["MainDicomTags"]
-            if modality in (None, series.get("Modality")):
-                found[tags["SOPInstanceUID"]] = series
-        return found
+        """SOP Instance UIDs of a study, of one modality if it is given."""
+        query = {"StudyInstanceUID": study_uid}
+        if modality:
+            query["Modality"] = modality
+        wanted = {"Level": "Instance", "Expand": True, "Query": query}
+        found = self.post("/tools/find", wanted)
+        return {one["MainDicomTags"]["SOPInstanceUID"] for one in found}
 
-    def send(self, study_uid, modality):
+    def send(self, study_uid, modality, **more):
         """Send a study to a configured modality, as a person would."""
         query = {"Level": "Study", "Query": {"StudyInstanceUID": study_uid}}
-        (study,) = self.post("/tools/find", query)
-        return self.post(f"/modalities/{modality}/store", study.encode())
+        resources = self.post("/tools/find", query)
+        return self.post(f"/modalities/{modality}/store", {"Resources": resources, **more})
 
 
 @contextmanager

@@ -34,6 +34,9 @@ from renalseg.pacs.node import Node
 from renalseg.pacs.push import push
 from renalseg.pacs.queue import Queue, Stage
 
+# pynetdicom forgets a socket that could not connect
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
+
 
 class Archive:
     """Takes what it is sent.

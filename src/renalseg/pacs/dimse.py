@@ -96,9 +96,8 @@ def move(peer: Peer, own: NodeConfig, keys: dict[str, str], fetched: OnFetched) 
         _associated(peer, own, [_context(_MOVE)]) as association,
     ):
         association.dimse_timeout = None  # no answer comes until the archive has sent something
-        answers = association.send_c_move(_query(_level(keys), keys), own.ae_title, _MOVE)
-        for status, _ in answers:
-            if status and status.Status == _UNKNOWN_DESTINATION:
+        for status, _ in association.send_c_move(_query(_level(keys), keys), own.ae_title, _MOVE):
+            if status.get("Status") == _UNKNOWN_DESTINATION:
                 raise RefusedError(
                     f"{_name(peer)}: does not know {own.ae_title}; tell it that {own.ae_title} is "
                     f"at this machine's port {own.port}"
@@ -248,7 +247,9 @@ def _code(status: Any, peer: Peer) -> int:
         UnreachableError: If there was none.
     """
     if "Status" not in status:
-        raise UnreachableError(f"{_name(peer)}: the connection broke off; try again")
+        raise UnreachableError(
+            f"{_name(peer)}: the connection broke off; try again, or tell it our AE title"
+        )
     return int(status.Status)
 
 
