@@ -1,0 +1,186 @@
+"""What every request passes: the right host, a known user, no other site's doing, no flood."""
+
+import asyncio
+import hmac
+import logging
+import time
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from renalseg.web.headers import HEADERS
+from renalseg.web.identity import CSRF_HEADER, Doorkeeper, Identity
+from renalseg.web.logs import log_place
+from renalseg.web.metrics import Metrics
+from renalseg.web.refusal import RefusedError
+from renalseg.web.settings import Settings, is_loopback
+
+log = logging.getLogger(__name__)
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+#: Open to all: they say nothing of anybody.
+_PUBLIC = {"/health", "/login", "/openapi.json"}
+#: No request that is not a file is longer than that.
+_MOST_BYTES = 64 << 10
+_ENDLESS = "/api/events"
+
+
+class Guard:
+    """ASGI middleware around everything else."""
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, doorkeeper: Doorkeeper, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._doorkeeper = doorkeeper
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it; whatever happens, nothing of it reaches the log."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        began, status = time.perf_counter(), 0
+
+        async def send_safely(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(raw=message["headers"])
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            try:
+                await self._admit(request)
+            except RefusedError as refusal:
+                await _refused(refusal)(scope, receive, send_safely)
+            else:
+                if _wants_login(request):
+                    answer = RedirectResponse("login", HTTPStatus.SEE_OTHER)
+                    await answer(scope, receive, send_safely)
+                else:
+                    await self._app(scope, _limited(request, receive), send_safely)
+        except RefusedError as refusal:  # of a body that grew too long
+            if not status:
+                await _refused(refusal)(scope, receive, send_safely)
+        except Exception as error:  # uvicorn would log its text
+            log_place(log, request.method, error)
+            if status:
+                return
+            text = "something went wrong on the server; its log says where"
+            answer_ = JSONResponse({"detail": text}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            await answer_(scope, receive, send_safely)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            if route != _ENDLESS:
+                seconds = time.perf_counter() - began
+                self._metrics.request(_method(request), route, status, seconds)
+
+    async def _admit(self, request: Request) -> None:
+        """Leave in the request's state who asks.
+
+        Raises:
+            RefusedError: They may not come in, or another site sent them.
+        """
+        path = request.url.path
+        self._check_host(request)
+        self._check_site(request, path)
+        request.state.identity = None
+        if path in _PUBLIC or path.startswith("/static/"):
+            return
+        identity = await asyncio.to_thread(self._doorkeeper.identify, request)
+        request.state.identity = identity
+        if identity is None:
+            if path == "/" and request.method in _SAFE:
+                return  # shown the login page
+            raise RefusedError(
+                HTTPStatus.UNAUTHORIZED,
+                "log in first: open the page, or send 'Authorization: Bearer TOKEN'",
+            )
+        self._check_csrf(request, identity)
+
+    def _check_host(self, request: Request) -> None:
+        """On an open server: no name of another site that was pointed to this computer."""
+        host = request.headers.get("host", "")
+        if self._settings.is_open and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                f"open http://localhost:{self._settings.port}; for other names start the server "
+                "with tokens",
+            )
+
+    def _check_site(self, request: Request, path: str) -> None:
+        """Refuse what a page of another site sent, and let nobody link into the interface."""
+        headers = request.headers
+        site = headers.get("sec-fetch-site")
+        changes = request.method not in _SAFE
+        if (changes or path.startswith("/api/")) and site not in (None, "same-origin", "none"):
+            raise _cross_site()
+        origin = headers.get("origin")
+        if changes and origin is not None:
+            here = {headers.get("host")}
+            if self._doorkeeper.is_from_proxy(request):
+                here.add(headers.get("x-forwarded-host"))
+            if urlsplit(origin).netloc not in here:
+                raise _cross_site()
+
+    def _check_csrf(self, request: Request, identity: Identity) -> None:
+        if request.method in _SAFE or identity.csrf is None:
+            return
+        given = request.headers.get(CSRF_HEADER, "")
+        if not hmac.compare_digest(given.encode(), identity.csrf.encode()):
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                f"reload the page; programs send the csrf of /api/session as {CSRF_HEADER}",
+            )
+
+
+def _wants_login(request: Request) -> bool:
+    return (
+        request.url.path == "/"
+        and request.state.identity is None
+        and "token" not in (request.query_params)
+    )
+
+
+def _limited(request: Request, receive: Receive) -> Receive:
+    """Refuse long bodies where no file is sent: they would stand in memory as a whole."""
+    path = request.url.path
+    if path.startswith("/api/studies/") and path.endswith(("/files", "/masks")):
+        return receive
+    count = 0
+
+    async def receive_some() -> Message:
+        nonlocal count
+        message = await receive()
+        count += len(message.get("body", b""))
+        if count > _MOST_BYTES:
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this request is too long")
+        return message
+
+    return receive_some
+
+
+def _refused(refusal: RefusedError) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse({"detail": str(refusal)}, refusal.status, headers)
+
+
+def _cross_site() -> RefusedError:
+    return RefusedError(HTTPStatus.FORBIDDEN, "another site sent this; use the server's own page")
+
+
+def _method(request: Request) -> str:
+    """The method, of which anybody may invent more."""
+    known = {*_SAFE, "POST", "PUT", "DELETE"}
+    return request.method if request.method in known else "other"
