@@ -32,8 +32,8 @@ class SeriesInfo:
     """What a series is, as far as its headers say.
 
     Attributes:
-        uid: Series Instance UID.
-        study_uid: Study Instance UID.
+        uid: Series Instance UID; empty where an anonymiser took it.
+        study_uid: Study Instance UID; the same.
         number: Series Number; None where it has none.
         description: Series Description.
         modality: ``CT``, ``MR``, ``SR`` ...
@@ -114,18 +114,29 @@ def scan(files: Sequence[Path]) -> list[Found]:
     for file in files:
         with file.open("rb") as stream:
             header = read_header(file, stream, SCANNED)
+            ended = not stream.read(1)
         if _is_directory(header):
             continue
-        uid = text_of(header, "SeriesInstanceUID")
-        if not uid:
+        if "SeriesInstanceUID" not in header:
             raise VolumeError(
                 f"{file}: damaged DICOM (no SeriesInstanceUID); copy it again, or remove it"
             )
-        localizer = "LOCALIZER" in texts_of(header, "ImageType")
-        key = (uid, text_of(header, "StudyInstanceUID"), text_of(header, "Modality"), localizer)
-        groups.setdefault(key, []).append((file, header))
+        if ended and text_of(header, "Modality") == "CT":  # what is cut may also be its series
+            raise VolumeError(f"{file}: has no pixels, or is truncated; copy it again")
+        groups.setdefault(_key(file, header), []).append((file, header))
     found = [Found(_describe([header for _, header in group]), group) for group in groups.values()]
     return sorted(found, key=lambda one: (one.info.is_ct, one.info._rank), reverse=True)
+
+
+def _key(file: Path, header: "Dataset") -> tuple[object, ...]:
+    """What the images of one series share."""
+    uids = text_of(header, "SeriesInstanceUID"), text_of(header, "StudyInstanceUID")
+    kind = text_of(header, "Modality"), "LOCALIZER" in texts_of(header, "ImageType")
+    if uids[0]:
+        return *uids, *kind
+    # anonymised: the folder, number and description are what is left
+    named = text_of(header, "SeriesNumber"), text_of(header, "SeriesDescription")
+    return *uids, *kind, *named, file.parent
 
 
 def choose(found: Sequence[Found], wanted: str | None, path: Path) -> Found:
