@@ -70,7 +70,7 @@ def puller(ports):
 def stored(tmp_path_factory, peer):
     """A study in the archive, compressed: its UID and files."""
     files, uid = study(100, tmp_path_factory.mktemp("stored"), syntax="JPEG-LS")
-    push(peer, files, caller())
+    push(peer, files, caller(), via="dicomweb")
     return uid, files
 
 
@@ -92,9 +92,9 @@ def test_a_study_is_sent_segmented_and_its_results_stand_beside_it(node, archive
 
 
 def test_killed_at_every_stage_it_finishes(node, archive, peer, tmp_path):
-    (files, uid), (first, other) = study(2, tmp_path / "a", slices=60), study(3, tmp_path / "b")
+    (files, uid), (first, other) = study(2, tmp_path / "a", slices=24), study(3, tmp_path / "b")
     key = pseudonym(uid)
-    push(peer, files + first, caller())
+    push(peer, files + first, caller(), via="dicomweb")
     with node.holding():
         archive.send(other, "node")  # keeps the node at work, so that the next one waits
         wait(lambda: node.keys("working"))
@@ -108,7 +108,7 @@ def test_killed_at_every_stage_it_finishes(node, archive, peer, tmp_path):
         wait(lambda: len(list(node.config.queue.glob(f"incoming/{key}/images/*"))) >= 3)
         node.kill()
         sender.join()
-        assert len(list(node.config.queue.glob(f"incoming/{key}/images/*"))) < 60
+        assert len(list(node.config.queue.glob(f"incoming/{key}/images/*"))) < 24
         assert node.keys("working") == [pseudonym(other)]
         node.start()
         archive.send(uid, "node")
@@ -125,12 +125,12 @@ def test_killed_at_every_stage_it_finishes(node, archive, peer, tmp_path):
     wait(lambda: len(node.keys("done")) == 2)
     assert len(results(archive, uid)) == len(results(archive, other)) == 1
     (made,) = (node.config.queue / "done" / key / "results").iterdir()
-    assert int(dcmread(made).InstanceNumber) == 60
+    assert int(dcmread(made).InstanceNumber) == 24
 
 
 def test_an_archive_killed_while_results_are_sent_gets_them(node, archive, peer, tmp_path):
     files, uid = study(4, tmp_path / "a")
-    push(peer, files, caller())
+    push(peer, files, caller(), via="dicomweb")
     with node.holding():
         archive.send(uid, "node")
         wait(lambda: node.keys("working"))
@@ -152,7 +152,7 @@ def test_results_over_dicomweb(archive, ports, peer, tmp_path):
     )
     node = Killable(config, tmp_path)
     files, uid = study(5, tmp_path / "a")
-    push(peer, files, caller())
+    push(peer, files, caller(), via="dicomweb")
     node.start()
     try:
         archive.send(uid, "node")
@@ -238,7 +238,7 @@ def test_an_archive_that_is_away_is_one_line(tmp_path):
 
 def test_the_commands(archive, stored, peer, ports, tmp_path):
     uid, files = stored
-    push(peer, study(7, tmp_path / "other")[0], caller())
+    push(peer, study(7, tmp_path / "other")[0], caller(), via="dicomweb")
     config = tmp_path / "pacs.yaml"
     known = {"ae_title": "ORTHANC", "host": "127.0.0.1", "port": archive.port}
     config.write_text(

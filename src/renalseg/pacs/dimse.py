@@ -9,7 +9,7 @@ from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig, Peer
 from renalseg.pacs.faults import RefusedError, UnreachableError
 from renalseg.pacs.instance import Identity, identify
-from renalseg.pacs.receive import SUCCESS, entity, serving, stored
+from renalseg.pacs.receive import SUCCESS, entity, send_at_once, serving, stored
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -193,13 +193,15 @@ def _associated(
     """An association with a peer, released in the end."""
     if not (peer.host and peer.port and peer.ae_title):
         raise PacsError("this peer is not set up for dimse; give its ae_title, host and port")
+    from pynetdicom import evt
+
     association = entity(own).associate(
         peer.host,
         peer.port,
         contexts=contexts,
         ae_title=peer.ae_title,
         ext_neg=list(roles) or None,
-        evt_handlers=list(handlers) or None,
+        evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), *handlers],
     )
     if association.is_rejected:
         if getattr(association.acceptor.primitive, "result", None) == _REJECTED_FOR_NOW:

@@ -7,6 +7,7 @@ calls us by our AE title. An instance is answered with success only when it is o
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from socket import IPPROTO_TCP, TCP_NODELAY
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ CANNOT_UNDERSTAND = 0xC000
 # Rejection (PS3.8, 9.3.4): for good, by the service user, calling AE title not recognised.
 _STRANGER = (0x01, 0x01, 0x03)
 _MOST_ASSOCIATIONS = 16
+#: The most that other toolkits send in one piece.
+_PDU_BYTES = 2**17
 
 #: Given an instance, its bytes as a file and the association's number; gives the status.
 OnInstance = Callable[[Identity, bytes, "Association"], int]
@@ -50,7 +53,15 @@ def entity(config: NodeConfig) -> "AE":
     own = AE(ae_title=config.ae_title)
     own.network_timeout = own.acse_timeout = own.dimse_timeout = config.timeout_s
     own.connection_timeout = min(config.timeout_s, 10)
+    own.maximum_pdu_size = _PDU_BYTES
     return own
+
+
+def send_at_once(event: "Event") -> None:
+    """Turn off Nagle's algorithm, which makes each instance wait 40 ms for an acknowledgement."""
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
 
 @contextmanager
@@ -77,6 +88,7 @@ def serving(
     for context in AllStoragePresentationContexts:
         own.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
     handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, send_at_once),
         (evt.EVT_REQUESTED, lambda event: _check_caller(event, config)),
         (evt.EVT_C_ECHO, lambda _: SUCCESS),
         (evt.EVT_C_STORE, lambda event: stored(event, on_instance)),
