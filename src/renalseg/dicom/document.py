@@ -11,11 +11,12 @@ from renalseg.dicom.instance import (
     Algorithm,
     SeriesNumber,
     bare_instance,
+    kept_as_found,
     new_instance,
     reference,
     save,
 )
-from renalseg.dicom.source import source_images
+from renalseg.dicom.source import SourceImages, source_images
 from renalseg.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -55,20 +56,25 @@ def write_document(
     """
     if not pdf.startswith(b"%PDF-"):
         raise VolumeError(f"{path}: expected the bytes of a PDF, got {len(pdf)} others")
-    source = source_images(headers)
-    algorithm = Algorithm(algorithm_version, model)
+    with kept_as_found():
+        source = source_images(headers)
+        instance = _document(pdf, source, title, Algorithm(algorithm_version, model))
+        instance.BurnedInAnnotation = "YES" if names_patient else "NO"
+        save(instance, path)
+    return instance
+
+
+def _document(pdf: bytes, source: SourceImages, title: str, algorithm: Algorithm) -> "Dataset":
     new = new_instance("report (PDF)", SeriesNumber.DOCUMENT, algorithm)
     instance = bare_instance(source, _ENCAPSULATED_PDF, "DOC", _EXPLICIT_VR, **new)
     now = datetime.now()
     instance.ConversionType = "WSD"
     instance.ContentDate, instance.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     instance.AcquisitionDateTime = None
-    instance.BurnedInAnnotation = "YES" if names_patient else "NO"
     instance.DocumentTitle = title
     instance.ConceptNameCodeSequence = []
     instance.SourceInstanceSequence = [reference(image) for image in source.images]
     instance.MIMETypeOfEncapsulatedDocument = "application/pdf"
     instance.EncapsulatedDocumentLength = len(pdf)
     instance.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
-    save(instance, path)
     return instance

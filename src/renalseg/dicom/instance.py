@@ -1,11 +1,14 @@
 """What all results have in common: who made them, what they are not for, and their files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from renalseg.dicom.source import CHARACTER_SET, SourceImages
+from renalseg.dicom.headers import CHARACTER_SET
+from renalseg.dicom.source import SourceImages
 from renalseg.errors import VolumeError
 from renalseg.labels import Concept
 from renalseg.volume.files import written_beside
@@ -96,6 +99,18 @@ def bare_instance(
     )
     instance.copy_patient_and_study_information(source.first)
     return instance
+
+
+@contextmanager
+def kept_as_found() -> Iterator[None]:
+    """Let names, identifiers and UIDs pass as the images have them, without a warning for each.
+
+    An archive finds patient and study by them, whatever their form.
+    """
+    from pydicom import config
+
+    with config.disable_value_validation():
+        yield
 
 
 def reference(image: "Dataset", frame: int | None = None) -> "Dataset":

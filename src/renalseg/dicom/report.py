@@ -13,6 +13,7 @@ from renalseg.dicom.instance import (
     Algorithm,
     SeriesNumber,
     code,
+    kept_as_found,
     new_instance,
     save,
 )
@@ -55,9 +56,10 @@ def write_report(
     Raises:
         VolumeError: The headers do not say where the images are, or the file cannot be written.
     """
-    source = source_images(headers)
-    instance = _report(measurements, source, segmentation, Algorithm(algorithm_version, model))
-    save(instance, path)
+    algorithm = Algorithm(algorithm_version, model)
+    with kept_as_found():
+        instance = _report(measurements, source_images(headers), segmentation, algorithm)
+        save(instance, path)
     return instance
 
 

@@ -12,6 +12,7 @@ from renalseg.dicom.instance import (
     Algorithm,
     SeriesNumber,
     code,
+    kept_as_found,
     new_instance,
     save,
 )
@@ -55,11 +56,12 @@ def write_segmentation(
         VolumeError: The labels do not lie on the images, the headers do not say where these are,
             or the file cannot be written.
     """
-    source = source_images(headers)
     lesions = () if measurements is None else measurements.lesions
-    segments = find_segments(labels_on_source, source, lesions)
-    instance = _segmentation(segments, source, Algorithm(algorithm_version, model))
-    save(instance, path)
+    with kept_as_found():
+        source = source_images(headers)
+        segments = find_segments(labels_on_source, source, lesions)
+        instance = _segmentation(segments, source, Algorithm(algorithm_version, model))
+        save(instance, path)
     return instance
 
 

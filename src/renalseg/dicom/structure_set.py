@@ -15,6 +15,7 @@ from renalseg.dicom.instance import (
     Algorithm,
     SeriesNumber,
     bare_instance,
+    kept_as_found,
     new_instance,
     reference,
     save,
@@ -66,11 +67,12 @@ def write_structure_set(
         VolumeError: The labels do not lie on the images, the headers do not say where these are,
             or the file cannot be written.
     """
-    source = source_images(headers)
     lesions = () if measurements is None else measurements.lesions
-    segments = find_segments(labels_on_source, source, lesions)
-    instance = _structure_set(segments, source, Algorithm(algorithm_version, model))
-    save(instance, path)
+    with kept_as_found():
+        source = source_images(headers)
+        segments = find_segments(labels_on_source, source, lesions)
+        instance = _structure_set(segments, source, Algorithm(algorithm_version, model))
+        save(instance, path)
     return instance
 
 
