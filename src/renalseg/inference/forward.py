@@ -30,12 +30,13 @@ class MeanForward:
     """The mean of several networks, each over the patch and its mirrored copies.
 
     Attributes:
-        runs: One per fold.
+        runs: One per fold, or one of all folds side by side.
         axes: The canonical axis of each of the networks' axes.
         is_planar: Whether the networks are 2D; patches then have one voxel along their first axis.
         mirrored: The networks' axes along which copies are mirrored.
         batch: How many patches are best computed together.
-        apart: Whether the folds' logits are given one after the other and not averaged.
+        folds: How many each run computes, their classes one after the other.
+        apart: Whether the folds' logits are given one by one and not averaged.
     """
 
     runs: tuple[Run, ...]
@@ -43,15 +44,20 @@ class MeanForward:
     is_planar: bool
     mirrored: tuple[int, ...]
     batch: int
+    folds: int = 1
     apart: bool = False
 
     @property
     def parts(self) -> int:
-        """How many folds' logits come one after the other."""
-        return len(self.runs) if self.apart else 1
+        """How many logits a patch has: one by one the folds', or their mean."""
+        return len(self.runs) * self.folds if self.apart else 1
 
-    def __call__(self, patches: "Tensor") -> "Tensor":
-        """Patches with canonical axes, (batch, channel, slice, row, column), to logits."""
+    def __call__(self, patches: "Tensor") -> "list[Tensor]":
+        """Patches with canonical axes, (batch, channel, slice, row, column), to logits.
+
+        Returns:
+            As many as ``parts`` says, each (batch, class, slice, row, column).
+        """
         import torch
 
         turned = patches.permute(0, 1, *(axis + 2 for axis in self.axes))
@@ -63,19 +69,20 @@ class MeanForward:
             for copy in copies:
                 flipped = [axis + 2 for axis in copy]
                 seen = (torch.flip(turned, flipped) if flipped else turned).contiguous()
-                for number, run in enumerate(self.runs):
-                    logits = run(seen)
-                    logits = torch.flip(logits, flipped) if flipped else logits
+                found = (fold for run in self.runs for fold in run(seen).chunk(self.folds, 1))
+                for number, fold in enumerate(found):
+                    logits = torch.flip(fold, flipped) if flipped else fold
                     place = number if self.apart else 0
                     if place == len(sums):
                         sums.append(logits)
                     else:
                         sums[place] = sums[place] + logits
-        terms = len(copies) * len(self.runs) // len(sums)
-        mean = torch.cat(sums, 1) / terms if terms > 1 else torch.cat(sums, 1)
+        terms = len(copies) * len(self.runs) * self.folds // len(sums)
+        back = (0, 1, *(self.axes.index(axis) + 2 for axis in range(3)))
+        means = [logits / terms if terms > 1 else logits for logits in sums]
         if self.is_planar:
-            mean = mean.unsqueeze(2)
-        return mean.permute(0, 1, *(self.axes.index(axis) + 2 for axis in range(3)))
+            means = [logits.unsqueeze(2) for logits in means]
+        return [logits.permute(back) for logits in means]
 
 
 def make_run(

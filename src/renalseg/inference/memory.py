@@ -30,7 +30,7 @@ def network_bytes(network: "Network") -> int:
     """Weights, twice where a back-end keeps its own, and the activations of a batch of patches."""
     weights = sum(p.numel() for n in network.model.networks for p in n.parameters()) * 4
     voxels = int(np.prod(network.patch)) * network.forward.batch
-    features = first_features(network.model.networks[0])
+    features = first_features(network.model.networks[0]) * network.forward.folds
     return 2 * weights + _ALIVE * features * voxels * 4
 
 

@@ -17,6 +17,7 @@ from renalseg.inference.forward import (
 from renalseg.inference.grid import Box, NetworkGrid, Shape, canonical_axes
 from renalseg.inference.rows import Intensity, label_rows
 from renalseg.inference.scan import Scan
+from renalseg.inference.side_by_side import fit_side_by_side, side_by_side
 from renalseg.inference.sliding import Count, logit_rows, region_rows
 from renalseg.inference.tiles import Tiles, tiles_for
 from renalseg.models.checkpoints import FINAL
@@ -92,9 +93,10 @@ class Network:
         features = first_features(model.networks[0])
         is_openvino = how.device == "cpu" and takes_openvino(how.backend, features, size)
         batch = 1 if is_openvino else _TORCH_BATCH[len(size)]
+        is_one = is_openvino and fit_side_by_side(model.networks, features)
         runs = tuple(
             make_run(n, model.inputs, size, how.device, how.backend, how.precision, batch)
-            for n in model.networks
+            for n in ([side_by_side(model.networks)] if is_one else model.networks)
         )
         whole = (1, *size) if len(size) == 2 else size
         first, second, third = (whole[axes.index(axis)] for axis in range(3))
@@ -104,6 +106,7 @@ class Network:
             is_planar=len(size) == 2,
             mirrored=tuple(model.mirror_axes) if how.mirror else (),
             batch=batch,
+            folds=len(model.networks) if is_one else 1,
             apart=how.like_nnunet,
         )
         return cls(
