@@ -3,17 +3,18 @@
 The decoders (SimpleITK's GDCM: JPEG, JPEG-LS, JPEG 2000, RLE) are written in C and C++, and a
 damaged image can kill them. There it kills nothing else, and a frame that takes too long ends.
 
-A request is a line of JSON and the compressed frame; the answer a line of JSON and the pixels.
+A request is a line of JSON and a DICOM file of one frame; the answer a line of JSON and its pixels.
 """
 
 import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
         """Start nothing yet: most series are not compressed."""
@@ -68,6 +70,8 @@ class Decoder:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def decode(self, frame: bytes, pixels: PixelFormat) -> AnyArray:
         """The stored values of a frame: rows x columns.
@@ -76,58 +80,31 @@ class Decoder:
             UndecodableError: The frame is damaged.
         """
         if self._process is None:
-            self._process = _start()
+            self._folder = tempfile.TemporaryDirectory(prefix="renalseg-")
+            self._process = _start(Path(self._folder.name) / "frame.dcm")
         to, of = self._process.stdin, self._process.stdout
         assert to is not None
         assert of is not None
+        count = pixels.rows * pixels.columns
+        image = _as_file(frame, pixels)
         try:
-            to.write(json.dumps({**asdict(pixels), "bytes": len(frame)}).encode() + b"\n" + frame)
+            to.write(json.dumps({"bytes": len(image), "pixels": count}).encode() + b"\n" + image)
             to.flush()
             answer = json.loads(of.readline() or b'{"problem": "the decoder gave up"}')
-            content = b"" if "problem" in answer else of.read(answer["bytes"])
-        except BrokenPipeError:
+            content = of.read(answer.get("bytes", 0))
+        except (BrokenPipeError, ValueError):  # it ended, before its answer or within
             answer = {"problem": "the decoder gave up"}
         if "problem" in answer:
             raise UndecodableError(answer["problem"])
-        array = np.frombuffer(content, answer["dtype"])
-        if array.size != pixels.rows * pixels.columns:
-            raise UndecodableError(f"got {array.size} pixels")
-        return array.reshape(pixels.rows, pixels.columns)
+        if len(content) != answer["bytes"]:
+            raise UndecodableError("the decoder gave up")
+        return np.frombuffer(content, answer["dtype"]).reshape(pixels.rows, pixels.columns)
 
 
-def _start() -> "subprocess.Popen[bytes]":
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return subprocess.Popen(
-        # -P: whatever lies in the working folder is not imported
-        [sys.executable, "-P", "-m", "renalseg.volume.dicom.decoder"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
+def _as_file(frame: bytes, pixels: PixelFormat) -> bytes:
+    """A file that says no more than the pixel format, so that GDCM rescales nothing."""
+    from io import BytesIO
 
-
-def _serve(requests: IO[bytes], answers: IO[bytes], folder: Path) -> None:
-    """Answer until nobody asks any more."""
-    import signal
-
-    while line := requests.readline():
-        request = json.loads(line)
-        frame = requests.read(request.pop("bytes"))
-        if hasattr(signal, "alarm"):
-            signal.alarm(_MOST_SECONDS)  # ends this process, wherever it hangs
-        try:
-            array = _decode(frame, PixelFormat(**request), folder / "frame.dcm")
-            head: dict[str, Any] = {"dtype": array.dtype.str, "bytes": array.nbytes}
-        except Exception as error:  # of whatever kind: the frame is damaged
-            array, head = np.zeros(0), {"problem": type(error).__name__}
-        answers.write(json.dumps(head).encode() + b"\n" + array.tobytes())
-        answers.flush()
-
-
-def _decode(frame: bytes, pixels: PixelFormat, path: Path) -> AnyArray:
-    """Decode through a file that says no more than the pixel format, so that GDCM rescales none."""
-    import SimpleITK
     from pydicom import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID, SecondaryCaptureImageStorage
@@ -145,24 +122,49 @@ def _decode(frame: bytes, pixels: PixelFormat, path: Path) -> AnyArray:
     image.PixelData = encapsulate([frame])
     image["PixelData"].VR = "OB"
     image["PixelData"].is_undefined_length = True
-    image.save_as(path, enforce_file_format=True)
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("GDCMImageIO")
-    array = SimpleITK.GetArrayFromImage(reader.Execute())
-    if array.size != pixels.rows * pixels.columns:
-        raise UndecodableError
-    return np.asarray(array)
+    stream = BytesIO()
+    image.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
-def _main() -> None:
-    import tempfile
+def _start(path: Path) -> "subprocess.Popen[bytes]":
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(
+        # -P: whatever lies in the working folder is not imported
+        [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()", str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
 
+
+def serve() -> None:
+    """Answer requests from standard input until nobody asks any more."""
+    import signal
+
+    import SimpleITK
+
+    requests, path = sys.stdin.buffer, Path(sys.argv[1])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    with tempfile.TemporaryDirectory(prefix="renalseg-") as folder:
-        _serve(sys.stdin.buffer, answers, Path(folder))
-
-
-if __name__ == "__main__":
-    _main()
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    while line := requests.readline():
+        request = json.loads(line)
+        path.write_bytes(requests.read(request["bytes"]))
+        if hasattr(signal, "alarm"):
+            signal.alarm(_MOST_SECONDS)  # ends this process, wherever it hangs
+        content = b""
+        try:
+            array = SimpleITK.GetArrayFromImage(reader.Execute())
+            head: dict[str, object] = {"dtype": array.dtype.str, "bytes": array.nbytes}
+            if array.size == request["pixels"]:
+                content = array.tobytes()
+            else:
+                head = {"problem": f"they are {array.size} pixels"}
+        except Exception as error:  # of whatever kind: the frame is damaged
+            head = {"problem": type(error).__name__}
+        answers.write(json.dumps(head).encode() + b"\n" + content)
+        answers.flush()

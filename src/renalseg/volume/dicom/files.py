@@ -39,6 +39,22 @@ def is_dicom_source(path: Path) -> bool:
     return path.suffix.lower() in (_SUFFIX, ".zip") or _looks_like_dicom(path) or _is_zip(path)
 
 
+def is_one_study(folder: Path) -> bool:
+    """Whether a folder is one study's: it holds DICOM files, or folders whose files share a study.
+
+    Of each folder in it one file is looked at.
+    """
+    studies = set()
+    for entry in sorted(folder.iterdir()):
+        if entry.is_file() and _looks_like_dicom(entry) and not _is_zip(entry):
+            return True
+        if entry.is_dir() and not entry.name.startswith("."):
+            first = next((file for file in _files(entry) if _looks_like_dicom(file)), None)
+            if first is not None:
+                studies.add(_study_of(first))
+    return len(studies) == 1
+
+
 @contextmanager
 def dicom_files(path: Path) -> Iterator[list[Path]]:
     """The DICOM files of a source, sorted by name; those of a zip are there while this is open.
@@ -129,6 +145,13 @@ def _is_zip(path: Path) -> bool:
     if path.suffix.lower() == ".zip":
         return True
     return _is_regular(path) and _head(path).startswith(_ZIP_MAGIC)
+
+
+def _study_of(file: Path) -> str:
+    from renalseg.volume.dicom.header import read_header, text_of
+
+    with file.open("rb") as stream:
+        return text_of(read_header(file, stream, ("StudyInstanceUID",)), "StudyInstanceUID")
 
 
 def _head(file: Path) -> bytes:

@@ -188,7 +188,7 @@ def _size(path: Path, header: "Dataset", keyword: str) -> int:
 
 def _directions(path: Path, holder: "Dataset") -> AnyArray:
     numbers = numbers_of(path, holder, "ImageOrientationPatient", 6)
-    row, column = np.reshape(numbers, (2, 3))
+    row, column = np.clip(np.reshape(numbers, (2, 3)), -2, 2)  # so that squares stay finite
     length, height = float(np.linalg.norm(row)), float(np.linalg.norm(column))
     if max(abs(length - 1), abs(height - 1), abs(float(row @ column))) > _NOT_UNIT:
         raise VolumeError(
