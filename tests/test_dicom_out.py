@@ -520,6 +520,14 @@ def test_contours_land_on_the_slices_they_name(volume, tmp_path, orientation, mu
     np.testing.assert_array_equal(drawn(result, study), study.labels)
 
 
+def test_contours_lie_on_the_slices_of_a_tilted_gantry(volume, tmp_path):
+    study = Study(volume)
+    study.headers = make_series(volume, tilt_degrees=18).datasets
+    result = write_structure_set(study.labels, study.headers, str(tmp_path / "rtstruct.dcm"))
+    np.testing.assert_array_equal(drawn(result, study), study.labels)
+    assert errors_of(tmp_path / "rtstruct.dcm") == []
+
+
 def drawn(structure_set, study):
     """The label map that the contours enclose, drawn on the images by their headers alone."""
     labels = {"kidney": Label.KIDNEY, "tumor": Label.TUMOR, "cyst": Label.CYST}

@@ -29,7 +29,7 @@ _EXPLICIT_VR = "1.2.840.10008.1.2.1"
 def write_document(
     pdf: bytes,
     headers: "Sequence[Dataset]",
-    path: Path,
+    path: Path | str,
     *,
     names_patient: bool = False,
     title: str = f"Kidney report ({NOT_FOR_DIAGNOSIS})",

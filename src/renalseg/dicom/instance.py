@@ -132,14 +132,14 @@ def code(concept: Concept) -> "Code":
     return Code(concept.value, concept.scheme, concept.meaning)
 
 
-def save(instance: "Dataset", path: Path) -> None:
+def save(instance: "Dataset", path: Path | str) -> None:
     """Write a DICOM file whole or not at all.
 
     Raises:
         VolumeError: It cannot be written; nothing half-written stays.
     """
     try:
-        with written_beside(path) as beside:
+        with written_beside(Path(path)) as beside:
             instance.save_as(beside, enforce_file_format=True)
     except OSError as error:
         reason = error.strerror or error

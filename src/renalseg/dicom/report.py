@@ -32,7 +32,7 @@ def write_report(
     measurements: "Measurements",
     headers: "Sequence[Dataset]",
     segmentation: "Dataset | None",
-    path: Path,
+    path: Path | str,
     *,
     algorithm_version: str = __version__,
     model: str = "",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def write_segmentation(
     labels_on_source: LabelArray,
     headers: "Sequence[Dataset]",
-    path: Path,
+    path: Path | str,
     *,
     measurements: "Measurements | None" = None,
     algorithm_version: str = __version__,

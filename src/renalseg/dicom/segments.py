@@ -20,6 +20,8 @@ from renalseg.volume.boxes import Box
 #: A lesion farther than this from a measured one is another.
 _ANOTHER_MM = 20.0
 _NEVER_MM = 1e6
+#: Segments of specks: one per kind and side.
+_MOST_SPECKS = 6
 #: Where nothing was found, a result still has one segment, for it must have one.
 NOTHING = "Kidney (none found)"
 
@@ -79,7 +81,8 @@ def find_segments(
     source.check(labels)
     volume = Volume.from_stored(labels[source.order], source.sorted_affine, contiguous=False)
     kidneys = find_kidneys(volume)
-    numbers = np.zeros(volume.shape, np.uint16)
+    most = sum(1 + len(kidney.lesions) for kidney in kidneys) + _MOST_SPECKS
+    numbers = np.zeros(volume.shape, np.uint8 if most < 256 else np.uint16)
     found: list[Segment] = []
     for kidney in kidneys:
         if kidney.mask.any():
@@ -100,7 +103,7 @@ def find_segments(
     assert volume.source is not None
     stored = np.empty_like(numbers, shape=labels.shape)
     stored[source.order] = volume.source.way.backward(numbers)
-    return Segments(stored.astype(np.uint8) if len(found) < 256 else stored, tuple(found))
+    return Segments(stored, tuple(found))
 
 
 def _numbers_and_sides(

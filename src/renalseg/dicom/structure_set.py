@@ -24,6 +24,7 @@ from renalseg.dicom.segments import Segment, Segments, find_segments
 from renalseg.dicom.source import Plane, SourceImages, source_images
 from renalseg.labels import COLORS, CONCEPTS, Label
 from renalseg.types import LabelArray
+from renalseg.volume.boxes import bounding_box
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -42,7 +43,7 @@ _DECIMALS = 4
 def write_structure_set(
     labels_on_source: LabelArray,
     headers: "Sequence[Dataset]",
-    path: Path,
+    path: Path | str,
     *,
     measurements: "Measurements | None" = None,
     algorithm_version: str = __version__,
@@ -162,11 +163,13 @@ def _contours(segments: Segments, number: int, source: SourceImages) -> "Dataset
 def _lines(
     segments: Segments, number: int, source: SourceImages
 ) -> Iterator[tuple[Plane, Outline]]:
+    """The outlines of a segment, slice by slice along the normal."""
+    box = bounding_box(segments.numbers == number)
+    corner = [side.start for side in box[1:]]
     for place in source.order:
-        mask = segments.numbers[place] == number
-        if mask.any():
-            for line in outlines(mask):
-                yield source.planes[place], line
+        if box[0].start <= place < box[0].stop:
+            for line in outlines(segments.numbers[place, box[1], box[2]] == number):
+                yield source.planes[place], line + corner
 
 
 def placed(line: Outline, plane: Plane, source: SourceImages) -> np.ndarray:
