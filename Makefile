@@ -7,12 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test clean
+# What tests start: a browser, an archive, a DICOM checker. Without them these tests skip.
+SYSTEM := chromium dicom3tools orthanc orthanc-dicomweb
+
+.PHONY: demo test system clean
 
 demo: $(VENV)/installed
 	$(BIN)/renalseg demo -o renalseg-demo
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev system
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/lint-imports
@@ -28,6 +31,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps nnunet  # v1: what it depends on no longer installs, its network needs none of it
 	touch $@
+
+system:
+	@dpkg -s $(SYSTEM) >/dev/null 2>&1 || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(SYSTEM) >/dev/null; \
+	} || echo "not installed, their tests skip: $(SYSTEM)"
 
 clean:
 	rm -rf $(VENV) renalseg-demo

@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 
 from models import write_model
 from renalseg import batch
-from renalseg.batch import Options, entropy_path, pair_files, predict_files
+from renalseg.batch import Options, pair_files, predict_files
 from renalseg.cli.main import app
 from renalseg.errors import CancelledError, ModelError, VolumeError
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
 from renalseg.pipeline import Segmentation
+from renalseg.results import Wanted
 from renalseg.volume import Volume
 from renalseg.volume.files import written_beside
+from renalseg.volume.source import Source
 
 IPL = np.array([[0, 0, -3.0, 60], [0, -3.0, 0, 50], [-4.0, 0, 0, 40], [0, 0, 0, 1.0]])
 
@@ -99,9 +101,9 @@ def test_results_come_in_the_order_of_the_scans(scans, segmenter):
 def test_the_next_scan_is_read_while_one_is_computed(scans, monkeypatch):
     begun = {source: Event() for source, _ in pairs_of(scans)}
 
-    def read(path):
+    def read(path, _):
         begun[path].set()
-        return Volume(np.zeros((4, 4, 4), np.int16), IPL)
+        return Source(path, Volume(np.zeros((4, 4, 4), np.int16), IPL))
 
     class Waits(Fake):
         def segment(self, volume, source, **_):
@@ -110,7 +112,7 @@ def test_the_next_scan_is_read_while_one_is_computed(scans, monkeypatch):
             assert sum(event.is_set() for event in begun.values()) <= list(begun).index(source) + 2
             return super().segment(volume, source)
 
-    monkeypatch.setattr(batch, "read_image", read)
+    monkeypatch.setattr(batch, "read_source", read)
     assert len(list(predict_files(pairs_of(scans), Waits))) == 3
 
 
@@ -233,19 +235,18 @@ def test_the_record_stands_before_its_mask(scans, segmenter, monkeypatch):
         original(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    list(
-        predict_files(
-            pairs_of(scans)[:1],
-            lambda: segmenter,
-            uncertainty=lambda mask: mask.with_name("entropy.nii.gz"),
-        )
-    )
-    assert moved == ["entropy.nii.gz", "a.json", "a.nii.gz"]
+    list(predict_files(pairs_of(scans)[:1], lambda: segmenter, wanted=Wanted(uncertainty=True)))
+    assert sorted(moved[-3:-1]) == ["a-entropy.nii.gz", "a.json"]
+    assert moved[-1] == "a.nii.gz"
 
 
 def test_uncertainty_is_a_file_beside_the_mask(scans, models):
     ((source, target),) = pairs = pairs_of(scans)[:1]
-    list(predict_files(pairs, options(models["both"]).load, uncertainty=entropy_path))
+    wanted = Wanted(uncertainty=True)
+    list(predict_files(pairs, options(models["both"]).load))
+    assert outcome(predict_files(pairs, options(models["both"]).load, wanted=wanted)) == [
+        ("a", "made")  # the mask stood, its entropy did not
+    ]
     entropy = nibabel.load(target.with_name("a-entropy.nii.gz"))
     assert entropy.shape == nibabel.load(source).shape
     assert 0 < entropy.get_fdata().max() <= 1

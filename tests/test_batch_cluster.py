@@ -18,6 +18,7 @@ from renalseg.batch import Options, pair_files, predict_files
 from renalseg.batch_cluster import predict_on_cluster
 from renalseg.cli.main import app
 from renalseg.errors import ModelError, WorkerError
+from renalseg.results import Wanted
 from renalseg.volume import read_labels
 
 # the nodes do not find this file
@@ -81,7 +82,7 @@ def made(results):
 
 
 def test_it_makes_the_masks_that_one_machine_makes(address, options, pairs, tmp_path):
-    found = list(predict_on_cluster(pairs, options, address, uncertainty=True))
+    found = list(predict_on_cluster(pairs, options, address, wanted=Wanted(uncertainty=True)))
     assert made(found) == {source: True for source, _ in pairs}
     alone = pair_files(tmp_path / "scans", tmp_path / "alone")
     expected = {r.source: r for r in predict_files(alone, options.load)}

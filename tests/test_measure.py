@@ -170,6 +170,13 @@ def test_lesions_without_any_kidney_are_measured_and_have_no_scores():
     assert "No kidney" in found.notes[0]
 
 
+def test_a_kidney_may_fill_its_box():
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[20:40, 30:50, 10:30] = Label.KIDNEY
+    (kidney,) = measure(Volume(labels, affine_of())).kidneys
+    assert kidney.volume_ml == pytest.approx(20**3 * np.prod(MM) / 1000)
+
+
 def test_an_empty_map_has_nothing():
     found = measure(patient(sides=()))
     assert (found.kidneys, found.lesions) == ((), ())

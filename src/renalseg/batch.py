@@ -9,13 +9,19 @@ from pathlib import Path
 from threading import Event
 
 from renalseg.errors import CancelledError, RenalsegError, VolumeError
+from renalseg.formats import Format, names_file, result_path, stem
 from renalseg.inference.forward import Backend
 from renalseg.inference.profiles import ProfileName, Roi
 from renalseg.models.device import AUTO
 from renalseg.pipeline import OnTile, Segmentation, Segmenter
 from renalseg.postprocess import postprocess
-from renalseg.volume import SUFFIXES, Volume, read_image, read_labels
-from renalseg.volume.files import remove_leftovers
+from renalseg.results import Wanted, check_formats, write_results
+from renalseg.volume import SUFFIXES, Volume, read_labels
+from renalseg.volume.dicom import is_dicom_source, is_one_study
+from renalseg.volume.source import Reading, Source, read_source
+
+#: The mask alone.
+MASKS = Wanted()
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,13 @@ class Prediction:
     problem: str | None = None
 
 
-def entropy_path(mask: Path) -> Path:
-    """Where the uncertainty of a mask goes: ``mask.nii.gz`` has ``mask-entropy.nii.gz``."""
-    stem = _stem(mask)
-    return mask.with_name(f"{stem}-entropy{mask.name[len(stem) :]}")
-
-
 def predict_files(
     pairs: Sequence[tuple[Path, Path]],
     load: Callable[[], Segmenter],
     *,
+    wanted: Wanted = MASKS,
+    reading: Reading | None = None,
     overwrite: bool = False,
-    uncertainty: Callable[[Path], Path] | None = None,
     on_scan: Callable[[Path, Segmenter, Volume], None] | None = None,
     on_tile: OnTile | None = None,
     cancel: Event | None = None,
@@ -78,10 +79,11 @@ def predict_files(
     process; no other process is started.
 
     Args:
-        pairs: Scan and mask files.
+        pairs: Scans and the files that say where their results go.
         load: Loads the ensemble; called once, when the first scan has been read.
-        overwrite: Make masks again that stand already.
-        uncertainty: Says for a mask where its entropy map goes; None makes none.
+        wanted: What to write of each scan.
+        reading: How DICOM is read.
+        overwrite: Make results again that stand already.
         on_scan: Told of each scan before it is computed.
         on_tile: Told of the progress of each scan.
         cancel: Set it from another thread to stop.
@@ -94,22 +96,27 @@ def predict_files(
         ModelError: If the ensemble cannot be loaded.
         CancelledError: If ``cancel`` was set.
     """
-    todo = missing(pairs, overwrite=overwrite)
+    todo = missing(pairs, wanted, overwrite=overwrite)
     targets = {target for _, target in todo}
     loaded = cache(load)
 
-    def segment(source: Path, coming: Future[Volume]) -> Segmentation:
-        volume, segmenter = coming.result(), loaded()
+    def segment(scan: Source, target: Path) -> Segmentation:
+        check_formats(scan, wanted.files(target))
+        segmenter = loaded()
         if on_scan:
-            on_scan(source, segmenter, volume)
-        entropy = uncertainty is not None
+            on_scan(scan.path, segmenter, scan.volume)
         return segmenter.segment(
-            volume, source, on_tile=on_tile, cancel=cancel, uncertainty=entropy
+            scan.volume,
+            scan.path,
+            notes=scan.notes,
+            on_tile=on_tile,
+            cancel=cancel,
+            uncertainty=wanted.votes,
         )
 
     waiting: Future[Prediction] | None = None
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = _read_ahead(reader, [source for source, _ in todo])
+        ahead = _read_ahead(reader, [source for source, _ in todo], reading)
         for source, target in pairs:
             if target not in targets:
                 result = writer.submit(Prediction, source, target)
@@ -118,13 +125,14 @@ def predict_files(
                 if coming.exception() is None:
                     loaded()  # without an ensemble no scan fares better: this error is everyone's
                 try:
-                    segmentation = segment(source, coming)
+                    scan = coming.result()
+                    segmentation = segment(scan, target)
                 except (RenalsegError, OSError, MemoryError, RuntimeError) as error:
                     problem = _problem(source, error)
                     result = writer.submit(Prediction, source, target, problem=problem)
                 else:
-                    result = writer.submit(_write, source, target, segmentation, uncertainty)
-                    del segmentation
+                    result = writer.submit(_write, scan, target, segmentation, wanted)
+                    del scan, segmentation
             if waiting is not None:
                 yield waiting.result()
             waiting = result
@@ -133,13 +141,14 @@ def predict_files(
 
 
 def missing(
-    pairs: Sequence[tuple[Path, Path]], *, overwrite: bool = False
+    pairs: Sequence[tuple[Path, Path]], wanted: Wanted = MASKS, *, overwrite: bool = False
 ) -> list[tuple[Path, Path]]:
-    """The scans whose masks are still to be made.
+    """The scans whose results are still to be made.
 
     Args:
-        pairs: Scan and mask files.
-        overwrite: Masks that stand are made again.
+        pairs: Scans and the files that say where their results go.
+        wanted: What is to stand of each.
+        overwrite: Results that stand are made again.
 
     Raises:
         VolumeError: If a mask would replace a scan.
@@ -148,41 +157,29 @@ def missing(
     for _, target in pairs:
         if target.resolve() in scans:
             raise VolumeError(f"{target}: its mask would replace this scan; give another folder")
-    return [pair for pair in pairs if overwrite or not pair[1].is_file()]
+    return [pair for pair in pairs if overwrite or not wanted.is_done(pair[1])]
 
 
-def _read_ahead(reader: Executor, sources: Sequence[Path]) -> Iterator[Future[Volume]]:
+def _read_ahead(
+    reader: Executor, sources: Sequence[Path], reading: Reading | None
+) -> Iterator[Future[Source]]:
     """Scans in their order; when one is taken, the next is begun."""
-    begun: deque[Future[Volume]] = deque()
+    begun: deque[Future[Source]] = deque()
     for source in sources:
-        begun.append(reader.submit(read_image, source))
+        begun.append(reader.submit(read_source, source, reading))
         if len(begun) == 2:
             yield begun.popleft()
     while begun:
         yield begun.popleft()
 
 
-def _write(
-    source: Path,
-    target: Path,
-    segmentation: Segmentation,
-    uncertainty: Callable[[Path], Path] | None,
-) -> Prediction:
-    files = [target] if uncertainty is None else [uncertainty(target), target]
+def _write(scan: Source, target: Path, segmentation: Segmentation, wanted: Wanted) -> Prediction:
     try:
-        for file in files:
-            remove_leftovers(file)
-        if uncertainty is not None and segmentation.entropy is not None:
-            segmentation.entropy.save(uncertainty(target))
-        segmentation.save(target)
-    except VolumeError as error:
-        return Prediction(source, target, problem=str(error))
-    except OSError as error:
-        reason = error.strerror or error
-        problem = f"{target}: cannot be written ({reason}); check folder and space"
-        return Prediction(source, target, problem=problem)
+        write_results(segmentation, scan, target, wanted)
+    except RenalsegError as error:
+        return Prediction(scan.path, target, problem=str(error))
     volumes_ml, texts = segmentation.volumes_ml(), [w.text for w in segmentation.warnings]
-    return Prediction(source, target, volumes_ml, tuple(texts))
+    return Prediction(scan.path, target, volumes_ml, tuple(texts))
 
 
 def _problem(source: Path, error: Exception) -> str:
@@ -213,32 +210,34 @@ def postprocess_file(source: Path, target: Path) -> int:
     return int((cleaned != labels.array).sum())
 
 
-def pair_files(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """Say where the mask of each scan goes.
+def pair_files(
+    source: Path, output: Path, formats: Sequence[Format] = ()
+) -> list[tuple[Path, Path]]:
+    """Say where the results of each scan go.
 
     Args:
-        source: A scan, a folder of scans, or a cohort in KiTS layout.
-        output: A file with one of the suffixes of volumes (for one scan), or a folder.
+        source: A scan, a folder of scans, a cohort in KiTS layout, or DICOM: a file, a zip, a
+            folder with one study, or a folder of such folders and zips.
+        output: A file whose name says a format (for one scan), or a folder.
+        formats: What will be written; the first names the files in a folder.
 
     Raises:
         VolumeError: If there is no scan, or several scans and one output file.
     """
     if not source.exists():
         raise VolumeError(f"{source}: no such file or folder; give a scan or a folder of scans")
-    names_file = output.name.lower().endswith(SUFFIXES)
-    if not source.is_dir():
-        return [(source, output if names_file else output / f"{_stem(source)}.nii.gz")]
-    if names_file:
-        raise VolumeError(f"{output}: is one file, but {source} is a folder; give a folder with -o")
-    named = (p for p in source.iterdir() if p.name.lower().endswith(SUFFIXES))
-    scans = sorted(p for p in named if p.is_file() and not p.name.startswith("."))
-    pairs = [(scan, output / f"{_stem(scan)}.nii.gz") for scan in scans]
-    if not pairs:
-        cases = sorted(source.glob("case_*/imaging.nii.gz"))
-        pairs = [(scan, output / f"{scan.parent.name}.nii.gz") for scan in cases]
-    if not pairs:
-        known = ", ".join(SUFFIXES)
-        raise VolumeError(f"{source}: no scan in it; expected files ending in {known}")
+    scans = _scans(source)
+    if names_file(output):
+        if source.is_dir() and list(scans) != [source]:
+            raise VolumeError(
+                f"{output}: is one file, but {source} is a folder; give a folder with -o"
+            )
+        return [(source, output)]
+    pairs = []
+    for scan, name in scans.items():
+        usual = Format.SEG if is_dicom_source(scan) else Format.NIFTI
+        first = formats[0] if formats else usual
+        pairs.append((scan, result_path(output / f"{name}.nii.gz", first)))
     doubled = {target for _, target in pairs if [t for _, t in pairs].count(target) > 1}
     if doubled:
         name = sorted(doubled)[0].name
@@ -246,7 +245,21 @@ def pair_files(source: Path, output: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _stem(path: Path) -> str:
-    lower = path.name.lower()
-    suffix = max((s for s in SUFFIXES if lower.endswith(s)), key=len, default="")
-    return path.name[: len(path.name) - len(suffix)]
+def _scans(source: Path) -> dict[Path, str]:
+    """The scans that are meant, and the name that each gives its results."""
+    if not source.is_dir():
+        return {source: stem(source)}
+    inside = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
+    images = [p for p in inside if p.is_file() and p.name.lower().endswith(SUFFIXES)]
+    if images:
+        return {path: stem(path) for path in images}
+    cases = sorted(source.glob("case_*/imaging.nii.gz"))
+    if cases:
+        return {path: path.parent.name for path in cases}
+    if is_one_study(source):
+        return {source: source.resolve().name}
+    studies = [path for path in inside if is_dicom_source(path)]
+    if not studies:
+        known = ", ".join(SUFFIXES)
+        raise VolumeError(f"{source}: no scan in it; expected DICOM, or files ending in {known}")
+    return {path: path.name if path.is_dir() else stem(path) for path in studies}

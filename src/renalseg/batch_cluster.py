@@ -10,10 +10,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from renalseg.batch import Options, Prediction, entropy_path, missing, predict_files
+from renalseg.batch import MASKS, Options, Prediction, missing, predict_files
 from renalseg.cluster import cluster
 from renalseg.models.ensemble import Ensemble
 from renalseg.pipeline import Segmenter
+from renalseg.results import Wanted
+from renalseg.volume.source import Reading
 
 
 def predict_on_cluster(
@@ -21,18 +23,20 @@ def predict_on_cluster(
     options: Options,
     address: str,
     *,
+    wanted: Wanted = MASKS,
+    reading: Reading | None = None,
     overwrite: bool = False,
-    uncertainty: bool = False,
     cores: int = 1,
 ) -> Iterator[Prediction]:
     """Segment scans on a Ray cluster, one per GPU, or per share of the cores.
 
     Args:
-        pairs: Scan and mask files.
+        pairs: Scans and the files that say where their results go.
         options: How the ensemble is loaded.
         address: Of the cluster; see :func:`renalseg.cluster.cluster`.
-        overwrite: Make masks again that stand already.
-        uncertainty: Also write entropy maps.
+        wanted: What to write of each scan.
+        reading: How DICOM is read.
+        overwrite: Make results again that stand already.
         cores: Cores for each scan, where there are no GPUs.
 
     Yields:
@@ -43,7 +47,7 @@ def predict_on_cluster(
         ModelError: If the ensemble cannot be loaded.
         WorkerError: If there is no such cluster.
     """
-    todo = missing(pairs, overwrite=overwrite)
+    todo = missing(pairs, wanted, overwrite=overwrite)
     made = set(todo)
     yield from (Prediction(*pair) for pair in pairs if pair not in made)
     if not todo:
@@ -58,7 +62,7 @@ def predict_on_cluster(
         futures = {}
         for source, target in todo:
             pair = source.resolve(), target.resolve()
-            futures[pool.submit(_predict_one, pair, there, uncertainty)] = source, target
+            futures[pool.submit(_predict_one, pair, there, wanted, reading)] = source, target
         for future in as_completed(futures):
             source, target = futures[future]
             try:
@@ -70,13 +74,12 @@ def predict_on_cluster(
                 yield replace(result, source=source, target=target)
 
 
-def _predict_one(pair: tuple[Path, Path], options: Options, uncertainty: bool) -> Prediction:
+def _predict_one(
+    pair: tuple[Path, Path], options: Options, wanted: Wanted, reading: Reading | None
+) -> Prediction:
     """Segment one scan; runs in a worker."""
     (result,) = predict_files(
-        [pair],
-        lambda: _loaded(options),
-        overwrite=True,
-        uncertainty=entropy_path if uncertainty else None,
+        [pair], lambda: _loaded(options), wanted=wanted, reading=reading, overwrite=True
     )
     return result
 

@@ -1,6 +1,6 @@
 """One scan through everything: read, predict, clean, say what is unusual, save."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
@@ -38,7 +38,8 @@ from renalseg.provenance import (
     sidecar_path,
 )
 from renalseg.types import LabelArray
-from renalseg.volume import Volume, read_image
+from renalseg.volume import Volume
+from renalseg.volume.source import read_source
 
 if TYPE_CHECKING:
     from renalseg.clinical import Measurements
@@ -188,8 +189,8 @@ class Segmenter:
         """Segment a scan.
 
         Args:
-            scan: A file, a canonical volume in HU, or an array in HU with axes slice (head to
-                foot), row (front to back), column (the patient's right to left).
+            scan: A file or a folder of DICOM, a canonical volume in HU, or an array in HU with axes
+                slice (head to foot), row (front to back), column (the patient's right to left).
             spacing_mm: Of an array: its voxel size along these axes.
             on_tile: Told of the progress.
             cancel: Set it from another thread to stop.
@@ -201,9 +202,14 @@ class Segmenter:
             CancelledError: If ``cancel`` was set.
         """
         if isinstance(scan, Path | str):
-            path = Path(scan)
+            read = read_source(Path(scan))
             return self.segment(
-                read_image(path), path, on_tile=on_tile, cancel=cancel, uncertainty=uncertainty
+                read.volume,
+                read.path,
+                notes=read.notes,
+                on_tile=on_tile,
+                cancel=cancel,
+                uncertainty=uncertainty,
             )
         if not isinstance(scan, Volume):
             scan = _volume_of(scan, spacing_mm)
@@ -222,6 +228,7 @@ class Segmenter:
         volume: Volume,
         source: Path | None = None,
         *,
+        notes: Sequence[str] = (),
         on_tile: OnTile | None = None,
         cancel: Event | None = None,
         uncertainty: bool = False,
@@ -230,7 +237,8 @@ class Segmenter:
 
         Args:
             volume: The scan.
-            source: The file that it was read from, for the record.
+            source: What it was read from, for the record.
+            notes: What a person should know of how it was read.
             on_tile: Told of the progress.
             cancel: Set it from another thread to stop.
             uncertainty: Also keep the entropy of the scores and the members' agreement.
@@ -260,7 +268,11 @@ class Segmenter:
         labels = found.labels["ensemble"]
         if self.postprocess:
             labels = postprocess(labels)
-        warnings = [Finding("region", note) for note in found.notes] + unusual(volume, labels)
+        warnings = [
+            *(Finding("series", note) for note in notes),
+            *(Finding("region", note) for note in found.notes),
+            *unusual(volume, labels),
+        ]
         seconds = {"predict": predicted - began, "clean_and_check": perf_counter() - predicted}
         lesions: tuple[LesionAgreement, ...] = ()
         if uncertainty:
@@ -288,7 +300,7 @@ class Segmenter:
             settings=settings,
             input=InputRecord(
                 name=source.name if source else "array",
-                hash=file_hash(source) if source else array_hash(volume.array, volume.affine),
+                hash=_hash(volume, source),
                 shape=volume.shape,
                 spacing_mm=volume.spacing_mm,
             ),
@@ -306,6 +318,13 @@ class Segmenter:
             lesions=lesions,
             members=tuple(found.votes.values()),
         )
+
+
+def _hash(volume: Volume, source: Path | None) -> str:
+    """Of the file; of voxels and grid where it is an array or a folder of DICOM."""
+    if source is not None and source.is_file():
+        return file_hash(source)
+    return array_hash(volume.array, volume.affine)
 
 
 def _volume_of(array: "AnyArray", spacing_mm: tuple[float, float, float] | None) -> Volume:

@@ -13,9 +13,11 @@ from renalseg.cli import (
     export,
     measure,
     models,
+    pacs,
     postprocess,
     predict,
     report,
+    serve,
 )
 from renalseg.cli.console import printable
 from renalseg.errors import RenalsegError
@@ -32,10 +34,12 @@ app.command("evaluate")(evaluate.command)
 app.command("postprocess")(postprocess.command)
 app.command("measure")(measure.command)
 app.command("report")(report.command)
+app.command("serve")(serve.command)
 app.command("export")(export.command)
 app.add_typer(data.app, name="data")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(models.app, name="models")
+app.add_typer(pacs.app, name="pacs")
 
 
 def _version(show: bool) -> None:

@@ -18,7 +18,8 @@ def command(
         help="A label map: 1 kidney, 2 tumor, 3 cyst (NIfTI, NRRD, MHA)."
     ),
     ct: Path | None = typer.Option(
-        None, help="The CT that was segmented, on the same grid: for HU and the renal sinus."
+        None,
+        help="The CT that was segmented (an image file, or DICOM): for HU and the renal sinus.",
     ),
     member: list[Path] | None = typer.Option(
         None, help="Label map of one member of an ensemble; several give each number an interval."
@@ -33,7 +34,8 @@ def command(
     from renalseg.clinical import measure
     from renalseg.clinical.table import write_table
     from renalseg.errors import VolumeError
-    from renalseg.volume import Volume, read_image, read_labels
+    from renalseg.volume import Volume, read_labels
+    from renalseg.volume.source import read_source
 
     labels = read_labels(segmentation)
 
@@ -45,7 +47,7 @@ def command(
             )
         return other
 
-    image = None if ct is None else checked(ct, read_image(ct))
+    image = None if ct is None else checked(ct, read_source(ct).volume)
     members = [checked(path, read_labels(path)).array for path in member or []]
     found = measure(labels, image, members)
     if csv is not None:

@@ -8,6 +8,7 @@ import typer
 
 from renalseg.cli.console import note, print_json
 from renalseg.cli.reporter import TerminalReporter
+from renalseg.formats import Format
 
 if TYPE_CHECKING:
     from renalseg.batch import Prediction
@@ -47,11 +48,24 @@ class Engine(StrEnum):
 
 def command(
     source: Path = typer.Argument(
-        metavar="INPUT", help="A scan (NIfTI, NRRD, MHA), a folder of scans, or a KiTS cohort."
+        metavar="INPUT",
+        help="A scan (NIfTI, NRRD, MHA; DICOM as folder, zip or file), a folder of scans, or a "
+        "KiTS cohort.",
     ),
-    output: Path = typer.Option(..., "-o", "--output", help="Mask file, or folder for masks."),
+    output: Path = typer.Option(..., "-o", "--output", help="Result file, or folder for them."),
     model: Path = typer.Option(
         ..., "-m", "--model", help="An ensemble folder, or one nnU-Net v2 model folder."
+    ),
+    formats: list[Format] | None = typer.Option(
+        None,
+        "--format",
+        help="What to write, given once or more; nifti, or seg of DICOM, when absent.",
+    ),
+    series: str | None = typer.Option(
+        None, help="Of several DICOM series: the UID or number of the one to take."
+    ),
+    allow_gaps: bool = typer.Option(
+        False, "--allow-gaps", help="Fill in missing DICOM slices, and say where."
     ),
     member: str | None = typer.Option(None, help="Use only this member of the ensemble."),
     clean: bool | None = typer.Option(
@@ -91,9 +105,13 @@ def command(
     Labels: 1 kidney, 2 tumor, 3 cyst. Beside each mask a JSON file says what made it. Masks that
     exist are kept, so that an interrupted batch goes on where it was.
     """
-    from renalseg.batch import Options, entropy_path, pair_files, predict_files
+    from renalseg.batch import Options, pair_files, predict_files
+    from renalseg.results import Wanted
+    from renalseg.volume.source import Reading
 
-    pairs = pair_files(source, output)
+    wanted = Wanted(tuple(formats or ()), uncertainty)
+    reading = Reading(series, allow_gaps)
+    pairs = pair_files(source, output, wanted.formats)
     options = Options(
         folder=model,
         member=member,
@@ -112,7 +130,7 @@ def command(
 
             reporter.start("segment on Ray")
             predictions = predict_on_cluster(
-                pairs, options, address, overwrite=overwrite, uncertainty=uncertainty
+                pairs, options, address, wanted=wanted, reading=reading, overwrite=overwrite
             )
         else:
 
@@ -124,8 +142,9 @@ def command(
             predictions = predict_files(
                 pairs,
                 options.load,
+                wanted=wanted,
+                reading=reading,
                 overwrite=overwrite,
-                uncertainty=entropy_path if uncertainty else None,
                 on_scan=say,
                 on_tile=reporter.update,
             )

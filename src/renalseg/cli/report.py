@@ -17,7 +17,9 @@ def command(
     segmentation: Path = typer.Argument(
         help="A label map: 1 kidney, 2 tumor, 3 cyst (NIfTI, NRRD, MHA)."
     ),
-    ct: Path | None = typer.Option(None, help="The CT that was segmented, on the same grid."),
+    ct: Path | None = typer.Option(
+        None, help="The CT that was segmented: an image file, or DICOM."
+    ),
     outputs: list[Path] | None = typer.Option(
         None,
         "-o",
@@ -38,7 +40,8 @@ def command(
     from renalseg.errors import RenalsegError
     from renalseg.provenance import sidecar_path
     from renalseg.report.study import TITLE, Patient, Study, write_study_page, write_study_pdf
-    from renalseg.volume import read_image, read_labels
+    from renalseg.volume import read_labels
+    from renalseg.volume.source import read_source
 
     sidecar = sidecar_path(segmentation)
     targets = outputs or [sidecar.with_suffix(".html")]
@@ -46,7 +49,7 @@ def command(
         if target.suffix.lower() not in SUFFIXES:
             raise RenalsegError(f"{target}: expected a file that ends in .html or .pdf")
     labels = read_labels(segmentation)
-    image = None if ct is None else read_image(ct)
+    image = None if ct is None else read_source(ct).volume
     if image is not None and not image.same_grid(labels):
         raise RenalsegError(
             f"{ct}: expected the grid of {segmentation} (shape {labels.shape}), got shape "

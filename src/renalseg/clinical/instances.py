@@ -92,7 +92,8 @@ def find_kidneys(labels: Volume) -> tuple[Kidney, ...]:
     pieces: Numbered = cc3d.connected_components(cut > 0, connectivity=26)
     count = int(pieces.max())
     kidney_ml = np.bincount(pieces[cut == Label.KIDNEY], minlength=count + 1) * voxel_ml
-    inner = [_as_box(one) for one in cc3d.statistics(pieces)["bounding_boxes"]]
+    boxes = cc3d.statistics(pieces)["bounding_boxes"][1:]  # the ground may have none
+    inner = dict(enumerate(map(_as_box, boxes), start=1))
     centres = np.array(
         [
             voxel_points(pieces[inner[n]] == n, crop_affine(affine, inner[n])).mean(axis=0)

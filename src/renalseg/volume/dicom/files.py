@@ -30,29 +30,16 @@ def is_dicom_source(path: Path) -> bool:
     What does not exist, is damaged or cannot be read is judged by its name. A folder with image
     files (NIfTI and the like) of its own is no DICOM folder.
     """
-    if path.is_dir():
-        if any(file.name.lower().endswith(SUFFIXES) for file in path.iterdir()):
+    name = path.name.lower()
+    try:
+        if path.is_dir():
+            images = any(file.name.lower().endswith(SUFFIXES) for file in path.iterdir())
+            return not images and any(_looks_like_dicom(file) for file in _files(path))
+        if name.endswith(SUFFIXES):
             return False
-        return any(_looks_like_dicom(file) for file in _files(path))
-    if path.name.lower().endswith(SUFFIXES):
-        return False
-    return path.suffix.lower() in (_SUFFIX, ".zip") or _looks_like_dicom(path) or _is_zip(path)
-
-
-def is_one_study(folder: Path) -> bool:
-    """Whether a folder is one study's: it holds DICOM files, or folders whose files share a study.
-
-    Of each folder in it one file is looked at.
-    """
-    studies = set()
-    for entry in sorted(folder.iterdir()):
-        if entry.is_file() and _looks_like_dicom(entry) and not _is_zip(entry):
-            return True
-        if entry.is_dir() and not entry.name.startswith("."):
-            first = next((file for file in _files(entry) if _looks_like_dicom(file)), None)
-            if first is not None:
-                studies.add(_study_of(first))
-    return len(studies) == 1
+        return name.endswith((_SUFFIX, ".zip")) or _looks_like_dicom(path) or _is_zip(path)
+    except OSError:
+        return path.suffix.lower() in ("", _SUFFIX)
 
 
 @contextmanager
@@ -133,10 +120,7 @@ def _dicom_among(files: "Iterator[Path] | list[Path]") -> list[Path]:
 
 
 def _looks_like_dicom(file: Path) -> bool:
-    try:
-        head = _head(file) if _is_regular(file) else b""
-    except OSError:
-        head = b""
+    head = _head(file) if _is_regular(file) else b""
     return file.suffix.lower() == _SUFFIX or has_preamble(head) or head.startswith(_BARE)
 
 

@@ -133,39 +133,68 @@ def _heights(
         return np.zeros(1), first.thickness_mm, [told]
     steps = np.diff(mm)
     _refuse_duplicates(steps, where)
-    usual = float(np.median(steps))
-    counts = np.rint(steps / usual)
-    heights = np.concatenate([[0.0], np.cumsum(counts)])
-    step_mm, start = np.polyfit(heights, mm, 1) if counts.any() else (usual, mm[0])
-    off = np.abs(mm - start - heights * step_mm) / step_mm
-    even = bool(counts.all()) and float(off.max()) <= _UNEVEN
-    if even and (counts == 1).all():
-        far = int(np.argmax(off))
-        told = f"slices lie up to {off[far] * step_mm:.2g} mm off even distances (at {where(far)})"
-        return heights, float(step_mm), [told] if off[far] > _TOLD else []
-    gaps = [i for i in range(len(steps)) if (counts[i] != 1 if even else _is_odd(steps[i], usual))]
-    places = where.list([f"between {where(i)} and {where(i + 1)} mm" for i in gaps])
-    what = "slices are missing" if even else "slices are unevenly spaced"
-    usual_shown = f"expected every {usual:.4g} mm"
+    # with many gaps, the median is none of the distances that would be without them
+    tried = [_fit(mm, usual) for usual in (float(np.median(steps)), float(steps.min()))]
+    fit = next((one for one in tried if one.is_even), tried[0])
+    far = int(np.argmax(fit.off))
+    if fit.is_even and not fit.gaps:
+        told = (
+            f"slices lie up to {fit.off[far] * fit.step_mm:.2g} mm off even distances (at "
+            f"{where(far)})"
+        )
+        return fit.heights, fit.step_mm, [told] if fit.off[far] > _TOLD else []
+    places = [f"between {where(i)} and {where(i + 1)} mm" for i in fit.gaps]
+    kind = "missing" if fit.is_even else "unevenly spaced"
+    what = f"slices are {kind} {where.list(places or [f'at {where(far)} mm'])}"
+    expected = f"{what}, expected every {fit.usual_mm:.4g} mm"
     if not allow_gaps:
         raise VolumeError(
-            f"{where.name}: {what} {places}, {usual_shown}; give all slices, or have them "
-            "interpolated with --allow-gaps"
+            f"{where.name}: {expected}; give all slices, or have them interpolated with "
+            "--allow-gaps"
         )
-    if not even:
-        count = max(1, round((mm[-1] - mm[0]) / usual))
-        step_mm = (mm[-1] - mm[0]) / count
+    heights, step_mm = fit.heights, fit.step_mm
+    if not fit.is_even:
+        count = max(1, round((mm[-1] - mm[0]) / fit.usual_mm))
+        step_mm = float(mm[-1] - mm[0]) / count
         heights = (mm - mm[0]) / step_mm
         heights[-1] = count
     if heights[-1] + 1 > 2 * len(mm):
-        raise VolumeError(
-            f"{where.name}: {what} {places}, {usual_shown}: more than there are; give all slices"
-        )
-    return heights, float(step_mm), [f"{what} {places}: interpolated to every {step_mm:.4g} mm"]
+        raise VolumeError(f"{where.name}: {expected}: more than there are; give all slices")
+    return heights, step_mm, [f"{what}: interpolated to every {step_mm:.4g} mm"]
 
 
-def _is_odd(step: float, usual: float) -> bool:
-    return abs(step - usual) > _UNEVEN * usual
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Even heights, as near as they come to slices.
+
+    Attributes:
+        usual_mm: The distance that was tried.
+        step_mm: The distance that fits best.
+        heights: Whole numbers.
+        off: How far each slice lies off its height, in steps.
+        gaps: Numbers of the slices above which the next is not the next height.
+        is_even: Whether each slice lies at a height of its own.
+    """
+
+    usual_mm: float
+    step_mm: float
+    heights: AnyArray
+    off: AnyArray
+    gaps: list[int]
+    is_even: bool
+
+
+def _fit(mm: AnyArray, usual_mm: float) -> _Fit:
+    steps = np.diff(mm)
+    counts = np.rint(steps / usual_mm)
+    heights = np.concatenate([[0.0], np.cumsum(counts)])
+    step_mm, start = usual_mm, mm[0]
+    if counts.any():
+        step_mm, start = (float(x) for x in np.polyfit(heights, mm, 1))
+    off = np.abs(mm - start - heights * step_mm) / step_mm
+    even = bool(counts.all()) and float(off.max()) <= _UNEVEN
+    odd = counts != 1 if even else np.abs(steps - usual_mm) > _UNEVEN * usual_mm
+    return _Fit(usual_mm, step_mm, heights, off, np.flatnonzero(odd).tolist(), even)
 
 
 def _refuse_duplicates(steps: AnyArray, where: _Where) -> None:
