@@ -221,6 +221,25 @@ def test_a_gap_is_interpolated_where_allowed(tmp_path, volume):
     np.testing.assert_array_equal(series.on_source(labels), array[[0, 1, 2, 5, 6, 7]])
 
 
+def test_many_gaps_are_seen_as_such(tmp_path, volume):
+    made = make_series(volume)
+    write_series([made.datasets[i] for i in (0, 2, 3, 5, 7)], tmp_path)
+    with pytest.raises(VolumeError, match=r"slices are missing .*expected every 3 mm"):
+        read_series(tmp_path)
+    series = read_series(tmp_path, allow_gaps=True)
+    np.testing.assert_allclose(series.volume.affine, volume.affine, atol=1e-6)
+    np.testing.assert_array_equal(
+        series.volume.array[::-1][[0, 2, 3, 5, 7]], made.array[[0, 2, 3, 5, 7]]
+    )
+
+
+def test_more_gaps_than_slices_are_not_filled(tmp_path, volume):
+    made = make_series(volume)
+    write_series([made.datasets[i] for i in (0, 1, 7)], tmp_path)
+    with pytest.raises(VolumeError, match="more than there are"):
+        read_series(tmp_path, allow_gaps=True)
+
+
 def move(dataset, axis, mm):
     place = [float(x) for x in dataset.ImagePositionPatient]
     place[axis] += mm
@@ -426,6 +445,7 @@ def test_other_files_are_left_out(tmp_path, volume):
     os.mkfifo(tmp_path / "pipe.dcm")
     (tmp_path / "nowhere.dcm").symlink_to(tmp_path / "nothing")
     (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "itself.dcm").symlink_to(tmp_path / "itself.dcm")
     assert_is(read_series(tmp_path), made)
 
 

@@ -1,5 +1,6 @@
 """Which files are DICOM, in a folder, a zip or alone."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -99,8 +100,10 @@ def _is_regular(file: Path) -> bool:
     """Whether it is a file; a pipe would keep its reader waiting."""
     try:
         return stat.S_ISREG(file.stat().st_mode)
-    except FileNotFoundError:  # a link to nowhere
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):  # a link to nowhere, or to itself
+            return False
+        raise
 
 
 def _dicom_among(files: "Iterator[Path] | list[Path]") -> list[Path]:
