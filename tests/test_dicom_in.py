@@ -20,7 +20,7 @@ from dicom_phantom import (
 )
 from renalseg.errors import VolumeError
 from renalseg.volume import Volume
-from renalseg.volume.dicom import find_series, is_dicom_source, read_series
+from renalseg.volume.dicom import find_series, is_dicom_source, is_one_study, read_series
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -577,6 +577,22 @@ def test_which_paths_are_dicom(tmp_path, volume):
     assert is_dicom_source(tmp_path)
     (tmp_path / "scan.nii.gz").write_bytes(b"")
     assert not is_dicom_source(tmp_path)
+
+
+def test_which_folders_are_one_study(tmp_path, volume):
+    one, other = make_series(volume, series=1), make_series(volume, series=2)
+    write_series(one.datasets, tmp_path / "a")
+    write_series(other.datasets, tmp_path / "b")
+    assert is_one_study(tmp_path)
+    assert is_one_study(tmp_path / "a")
+    for uid_ in (uid("other study"), ""):
+        for dataset in other.datasets:
+            dataset.StudyInstanceUID = uid_
+        write_series(other.datasets, tmp_path / "b")
+        assert not is_one_study(tmp_path)
+    for file in (tmp_path / "b").iterdir():
+        file.write_bytes(file.read_bytes()[:140])
+    assert not is_one_study(tmp_path)
 
 
 def test_save_as_nifti_keeps_the_place(tmp_path, volume):

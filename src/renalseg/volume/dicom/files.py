@@ -43,6 +43,25 @@ def is_dicom_source(path: Path) -> bool:
         return path.suffix.lower() in ("", _SUFFIX)
 
 
+def is_one_study(folder: Path) -> bool:
+    """Whether a folder is one study's: it holds DICOM files, or folders whose files share a study.
+
+    Of each folder in it one file is looked at.
+    """
+    studies = set()
+    try:
+        for entry in sorted(folder.iterdir()):
+            if entry.is_file() and _looks_like_dicom(entry) and not _is_zip(entry):
+                return True
+            if entry.is_dir() and not entry.name.startswith("."):
+                first = next((file for file in _files(entry) if _looks_like_dicom(file)), None)
+                if first is not None:
+                    studies.add(_study_of(first) or entry.name)
+    except OSError:  # told when it is read
+        return True
+    return len(studies) == 1
+
+
 @contextmanager
 def dicom_files(path: Path) -> Iterator[list[Path]]:
     """The DICOM files of a source, sorted by name; those of a zip are there while this is open.
@@ -137,8 +156,12 @@ def _is_zip(path: Path) -> bool:
 def _study_of(file: Path) -> str:
     from renalseg.volume.dicom.header import read_header, text_of
 
-    with file.open("rb") as stream:
-        return text_of(read_header(file, stream, ("StudyInstanceUID",)), "StudyInstanceUID")
+    """Its Study Instance UID; empty where an anonymiser took it, or the file is damaged."""
+    try:
+        with file.open("rb") as stream:
+            return text_of(read_header(file, stream, ("StudyInstanceUID",)), "StudyInstanceUID")
+    except VolumeError:
+        return ""
 
 
 def _head(file: Path) -> bytes:
