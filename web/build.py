@@ -1,57 +1,125 @@
-"""Copy what the page takes from npm into the package; run by ``hatch_build.py`` on installing.
+"""Copy what the page takes from npm into the package; ``hatch_build.py`` runs it on installing.
 
-By hand: ``python web/build.py``. Needs npm and, the first time, a registry that it knows. Does
-nothing where the package already holds what ``package-lock.json`` names.
+By hand: ``python web/build.py``. npm fetches from the registry that it is set up with; what comes is
+taken only if its SHA-512 is the one in ``package-lock.json``. Nothing of it is run.
 """
 
+import base64
 import hashlib
+import json
 import shutil
 import subprocess
-import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VENDOR = HERE.parent / "src" / "renalseg" / "web" / "static" / "vendor"
-#: From node_modules to the package.
-FILES = {
-    "@niivue/niivue/dist/index.min.js": "niivue.js",
-    "@niivue/niivue/package.json": "niivue.json",
-}
+#: npm's own patience is minutes; an installation without a network should not wait so long.
+PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=30000")
+LONGEST_S = 120
 
 
-def wanted() -> str:
-    """The fingerprint of what the lock file pins."""
-    return hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+class BuildError(Exception):
+    """The page cannot be built, and why."""
 
 
-def is_built() -> bool:
-    """Whether the package holds what the lock file pins."""
-    stamp = VENDOR / "LOCK"
-    return stamp.is_file() and stamp.read_text() == wanted()
+@dataclass(frozen=True)
+class Taken:
+    """A file that is taken from a package of npm.
+
+    Attributes:
+        package: The package's name.
+        member: The file's path in the package.
+        path: Where it goes.
+    """
+
+    package: str
+    member: str
+    path: Path
 
 
-def build() -> None:
-    """Install what the lock file pins, and copy it.
+#: NiiVue as one file that needs no other.
+NIIVUE = Taken("@niivue/niivue", "dist/index.js", VENDOR / "niivue.js")
+#: What the tests ask whether everybody can use the page.
+AXE = Taken("axe-core", "axe.min.js", HERE / "node_modules" / "axe-core" / "axe.min.js")
+
+
+def is_there(taken: Taken) -> bool:
+    """Whether the file stands, and comes from the version that the lock file pins."""
+    return taken.path.is_file() and _stamp(taken) == _pinned(taken)["integrity"]
+
+
+def build(taken: Taken = NIIVUE) -> None:
+    """Put a file in its place; does nothing where it stands.
 
     Raises:
-        FileNotFoundError: There is no npm.
-        subprocess.CalledProcessError: npm failed.
+        BuildError: npm is missing or does not get the package, or it is not what is pinned.
     """
+    if is_there(taken):
+        return
+    pinned = _pinned(taken)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = _fetch(f"{taken.package}@{pinned['version']}", Path(folder))
+        digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if f"sha512-{digest}" != pinned["integrity"]:
+            raise BuildError(
+                f"npm sent another {taken.package} {pinned['version']} than package-lock.json pins: "
+                f"expected {pinned['integrity']}, got sha512-{digest}"
+            )
+        taken.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = taken.path.with_suffix(".part")
+        with tarfile.open(archive) as packed:
+            content = packed.extractfile(f"package/{taken.member}")
+            if content is None:
+                raise BuildError(f"{taken.package} holds no {taken.member}")
+            with content, beside.open("wb") as out:
+                shutil.copyfileobj(content, out)
+        beside.replace(taken.path)
+    _stamp_path(taken).write_text(pinned["integrity"] + "\n")
+
+
+def _fetch(package: str, folder: Path) -> Path:
+    """Let npm get a package's archive."""
     npm = shutil.which("npm")
     if npm is None:
-        raise FileNotFoundError("npm is not installed")
-    subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        cwd=HERE,
-        check=True,
-        stdout=sys.stderr,
-    )
-    VENDOR.mkdir(parents=True, exist_ok=True)
-    for source, target in FILES.items():
-        shutil.copyfile(HERE / "node_modules" / source, VENDOR / target)
-    (VENDOR / "LOCK").write_text(wanted())
+        raise BuildError("npm is not installed")
+    command = [npm, "pack", package, "--silent", "--ignore-scripts", *PATIENCE]
+    try:
+        subprocess.run(
+            [*command, "--pack-destination", str(folder)],
+            cwd=HERE,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+        )
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
+        raise BuildError(f"npm did not get {package}: {said[0] if said else 'no answer'}") from error
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"npm did not get {package} within {LONGEST_S} s") from error
+    archive = next(folder.glob("*.tgz"), None)
+    if archive is None:
+        raise BuildError(f"npm did not get {package}")
+    return archive
+
+
+def _pinned(taken: Taken) -> dict[str, str]:
+    lock = json.loads((HERE / "package-lock.json").read_text())
+    pinned: dict[str, str] = lock["packages"][f"node_modules/{taken.package}"]
+    return pinned
+
+
+def _stamp_path(taken: Taken) -> Path:
+    return taken.path.with_name(f"{taken.path.name}.integrity")
+
+
+def _stamp(taken: Taken) -> str:
+    path = _stamp_path(taken)
+    return path.read_text().strip() if path.is_file() else ""
 
 
 if __name__ == "__main__":
-    if not is_built():
-        build()
+    build()
