@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import subprocess
+import sys
 import time
 import zipfile
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from renalseg.pipeline import Segmentation
 from renalseg.web.app import create_app
 from renalseg.web.identity import CSRF_HEADER
 from renalseg.web.job import Engine
-from renalseg.web.settings import Settings
+from renalseg.web.settings import Limits, Settings
 
 IPL = np.array([[0, 0, -3.0, 60], [0, -3.0, 0, 50], [-4.0, 0, 0, 40], [0, 0, 0, 1.0]])
 SHAPE = (24, 40, 60)
@@ -59,10 +61,12 @@ def make_ct(seed=0):
     return array
 
 
-def nifti(array=None, affine=IPL, seed=0):
-    """A NIfTI file's bytes."""
-    array = make_ct(seed) if array is None else array
-    return gzip.compress(nibabel.Nifti1Image(array, affine).to_bytes(), 1)
+def nifti(array=None, affine=IPL, seed=0, filler=b"", packed=True):
+    """A NIfTI file's bytes; filler makes it longer."""
+    image = nibabel.Nifti1Image(make_ct(seed) if array is None else array, affine)
+    if filler:
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", filler))
+    return gzip.compress(image.to_bytes(), 1) if packed else image.to_bytes()
 
 
 def zipped(files, **more):
@@ -138,3 +142,33 @@ def read_nifti(answer):
     assert answer.status_code == 200, answer.text
     image = nibabel.Nifti1Image.from_bytes(gzip.decompress(answer.content))
     return np.asarray(image.dataobj), image.affine
+
+
+@contextmanager
+def process(data, *, seconds=0.0, tokens=None):
+    """A server in a process of its own, whose model is ``Fake``; gives it and its address."""
+    command = [sys.executable, __file__, str(data), str(seconds), str(tokens or "")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child, child.stdout.readline().strip()
+        finally:
+            child.kill()
+
+
+def main(data, seconds, tokens):
+    from renalseg.web.serve import serve
+    from renalseg.web.tokens import Tokens
+
+    settings = Settings(
+        model=Path("model"),
+        data=Path(data),
+        port=0,
+        tokens=Tokens.read(Path(tokens)) if tokens else Tokens(),
+        limits=Limits(reserve_mb=0),
+    )
+    engine = Engine(Fake(float(seconds), tiles=4 + int(float(seconds) * 20)), True)
+    serve(settings, lambda url: print(url, flush=True), load=lambda profile: engine)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

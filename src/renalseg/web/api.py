@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -340,7 +341,8 @@ async def download(
         )
     path = await services.desk.result(own, chosen, wanted)
     name = wanted.file_name(own.name, chosen.number)
-    return FileResponse(path, media_type=wanted.media_type, filename=_file_name(name))
+    headers = {"Content-Disposition": _attachment(name)}
+    return FileResponse(path, media_type=wanted.media_type, headers=headers)
 
 
 def _file(path: Any, media_type: str) -> FileResponse:
@@ -349,6 +351,9 @@ def _file(path: Any, media_type: str) -> FileResponse:
     return FileResponse(path, media_type=media_type)
 
 
-def _file_name(name: str) -> str:
-    """A name for the user's disk: no folders, nothing that a shell or Windows takes amiss."""
-    return "".join(letter if letter.isalnum() or letter in " ._-" else "_" for letter in name)
+def _attachment(name: str) -> str:
+    """A file to save, under a name without folders and what shells and Windows take amiss."""
+    safe = "".join(letter if letter.isalnum() or letter in " ._-" else "_" for letter in name)
+    plain = safe.encode("ascii", "replace").decode().replace("?", "_")
+    more = "" if plain == safe else f"; filename*=UTF-8''{quote(safe)}"
+    return f'attachment; filename="{plain}"{more}'

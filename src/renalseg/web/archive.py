@@ -12,7 +12,7 @@ from renalseg.web.refusal import RefusedError
 from renalseg.web.settings import Limits
 
 #: A list of contents takes a hundred bytes for each file; ``zipfile`` reads it in one piece.
-_MOST_DIRECTORY_BYTES = 4 << 20
+_MOST_BYTES = 4 << 20
 #: CT shrinks to a half or a third; archives that unpack to more than this are looked at.
 _SMALL = 100_000_000
 _MOST_SHRUNK = 200
@@ -30,9 +30,10 @@ class _Sparing:
         return getattr(self._file, name)
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _MOST_DIRECTORY_BYTES:
+        found = self._file.read(min(size, _MOST_BYTES) if size >= 0 else _MOST_BYTES)
+        if len(found) == _MOST_BYTES:
             raise zipfile.BadZipFile("its list of contents is too long")
-        return self._file.read(size)
+        return found
 
 
 def check_archive(path: Path, limits: Limits) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 
 from renalseg.web.app import create_app
 from renalseg.web.settings import Settings
+from renalseg.web.worker import Load
 
 #: Answers that are not sent within this time of a stop are cut off.
 _GRACE_S = 3
@@ -33,7 +34,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, on_ready: Callable[[str], None], *, browser: str | None) -> None:
+def serve(
+    settings: Settings,
+    on_ready: Callable[[str], None],
+    *,
+    browser: str | None = None,
+    load: Load | None = None,
+) -> None:
     """Serve until interrupted.
 
     Args:
@@ -41,6 +48,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None], *, browser: str |
         on_ready: Told the page's address when it answers.
         browser: What to open in a browser after the address, such as ``?token=...``; None opens
             nothing.
+        load: See :func:`renalseg.web.app.create_app`.
 
     Raises:
         RenalsegError: It cannot be set up so.
@@ -50,7 +58,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None], *, browser: str |
         level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("renalseg").setLevel(logging.INFO)
-    app = create_app(settings)
+    app = create_app(settings, load)
     config = uvicorn.Config(
         app,
         host=settings.host,

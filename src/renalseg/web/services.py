@@ -61,7 +61,7 @@ class Services:
         self.settings = settings
         self.data = DataFolder(settings.data)
         self.data.make()
-        self._owner = FileLock(settings.data / "lock")
+        self._owner = FileLock(settings.data / "lock", thread_local=False)
         try:
             self._owner.acquire(timeout=0)
         except Timeout:

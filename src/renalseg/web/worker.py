@@ -80,7 +80,7 @@ class Worker:
         with self._lock:
             return self._running is not None and self._running[0] == identifier
 
-    def stop(self, timeout_s: float = 10.0) -> None:
+    def stop(self, timeout_s: float = 5.0) -> None:
         """Stop; what is being worked on waits again."""
         self._stopping.set()
         self._woken.set()

@@ -108,7 +108,8 @@ export class StudyList extends EventTarget {
       running: [study.step, percent(fraction)].filter(Boolean).join(" · "),
       done: [study.created ? when(study.created) : "", study.versions.length > 1 ? `${study.versions.length} versions` : ""].filter(Boolean).join(" · "),
     }[study.state];
-    const text = [STATES[study.state], details].filter(Boolean).join(" · ");
+    const doing = study.state === "running" && study.step ? "" : STATES[study.state]; // the step says it
+    const text = [doing, details].filter(Boolean).join(" · ");
     const state = card.querySelector(".card-state");
     if (state.textContent !== text) state.textContent = text;
     card.querySelector(".bar").hidden = !moving;

@@ -89,6 +89,7 @@ export class Stage extends EventTarget {
     nv.addVolume(await placeholder(grid));
     nv.scene.renderAzimuth = 200;
     nv.scene.renderElevation = 12;
+    this.isFitted = false;
     this.resetView();
     this.goTo(grid.size.map((n) => Math.floor(n / 2)));
   }
@@ -196,6 +197,7 @@ export class Stage extends EventTarget {
   resetView() {
     this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
     this.nv.scene.volScaleMultiplier = 1;
+    if (this.meshes.length) this.fit3d();
     this.draw();
   }
 
@@ -237,7 +239,23 @@ export class Stage extends EventTarget {
       nv.addMesh(mesh);
       return mesh;
     });
+    if (!this.isFitted && this.meshes.length) this.fit3d();
     this.draw();
+  }
+
+  /** Bring the surfaces as close as the 3D pane holds, whichever way they are turned. */
+  fit3d() {
+    const { nv } = this;
+    const [px, py, pz] = nv.pivot3D;
+    let farthest = 1;
+    for (const { pts } of this.meshes) {
+      for (let i = 0; i < pts.length; i += 3) {
+        farthest = Math.max(farthest, (pts[i] - px) ** 2 + (pts[i + 1] - py) ** 2 + (pts[i + 2] - pz) ** 2);
+      }
+    }
+    // NiiVue shows 0.8 of the way to the corner of what there is, divided by this factor
+    nv.scene.volScaleMultiplier = Math.max(1, (0.8 * nv.furthestFromPivot) / (1.05 * Math.sqrt(farthest)));
+    this.isFitted = true;
   }
 
   showSurfaces(shown) {

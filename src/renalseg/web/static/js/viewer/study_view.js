@@ -48,6 +48,7 @@ export class StudyView {
     this.pointer = new Pointer(byId("stage"), this.stage, makeTools(this), () => this.state.tool);
     this.stage.addEventListener("move", () => this.#sayPlace());
     this.stage.addEventListener("look", () => this.#sayPlace());
+    this.stage.addEventListener("surfaces", () => (byId("stage").dataset.surfaces = this.state.version));
     return this;
   }
 
@@ -89,7 +90,7 @@ export class StudyView {
     this.surfaces.drop();
     this.stage.clear();
     this.image = this.mask = this.study = null;
-    delete byId("stage").dataset.ready;
+    for (const name of ["ready", "surfaces", "lesion"]) delete byId("stage").dataset[name];
   }
 
   #loading(text, fraction = 0, error = null) {

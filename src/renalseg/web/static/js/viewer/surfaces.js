@@ -19,9 +19,10 @@ export class Surfaces {
       const hasLesions = data.surfaces.some(({ label }) => label > 1);
       this.stage.setSurfaces(
         data.surfaces
-          .map((surface) => ({ ...surface, visible: Boolean(shown[surface.label]), opacity: surface.label === 1 && hasLesions ? 0.45 : 1 }))
+          .map((surface) => ({ ...surface, visible: Boolean(shown[surface.label]), opacity: surface.label === 1 && hasLesions ? 0.6 : 1 }))
           .sort((a, b) => b.label - a.label), // what is seen through is drawn last
       );
+      this.stage.dispatchEvent(new Event("surfaces"));
     };
     const labels = mask.labels();
     worker.postMessage({ id, labels, size: mask.grid.size }, [labels.buffer]);
