@@ -17,7 +17,7 @@ from renalseg.pacs.node import Node
 RAW_DATA = "1.2.840.10008.5.1.4.1.1.66"
 #: Where every wait of these tests ends.
 PATIENCE_S = 15
-FAST = {"quiet_s": 0.3, "retry_s": (0.2, 0.4), "reserve_gb": 0, "timeout_s": 5}
+FAST = {"quiet_s": 0.3, "retry_s": (0.1, 0.2), "reserve_gb": 0, "timeout_s": 5}
 
 
 def study(number, folder, slices=4, syntax="explicit"):

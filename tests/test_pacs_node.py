@@ -1,6 +1,7 @@
 """The node between a sender and an archive that are pynetdicom, killed at every stage."""
 
 import threading
+import time
 from contextlib import contextmanager
 from io import BytesIO
 
@@ -79,11 +80,17 @@ class Archive:
         return {one.StudyInstanceUID: int(one.InstanceNumber) for one in results}
 
 
-@pytest.fixture
-def archive():
-    archive = Archive()
-    with archive.listening():
+@pytest.fixture(scope="module")
+def listening():
+    with Archive().listening() as archive:
         yield archive
+
+
+@pytest.fixture
+def archive(listening):
+    listening.got, listening.statuses = [], []
+    yield listening
+    listening.gate.set()
 
 
 def configured(folder, archive, **more):
@@ -126,7 +133,7 @@ def test_killed_while_it_receives_it_asks_for_the_rest_and_loses_nothing(node, a
         store(as_peer(node.config), caller(), files, killing)
     assert len(list((node.config.queue / "incoming").glob("*/images/*"))) >= 3
     node.start()
-    threading.Event().wait(3 * node.config.quiet_s)
+    time.sleep(3 * node.config.quiet_s)
     assert node.starts() == []  # half a study is no study
     send(node, files)
     wait(lambda: node.keys("done"))
@@ -245,7 +252,7 @@ def test_what_is_no_ct_is_taken_and_let_go(node, archive, tmp_path):
     back.write_bytes(archive.got[0])
     assert dcmread(back).SOPClassUID == RAW_DATA
     send(node, [back])  # a rule of the archive sends our own result back to us
-    threading.Event().wait(2 * node.config.quiet_s)
+    time.sleep(2 * node.config.quiet_s)
     assert node.keys("incoming") == []
     assert node.starts() == [pseudonym(uid)]
 

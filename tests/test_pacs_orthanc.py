@@ -1,8 +1,10 @@
 """The node and the commands with a real archive, Orthanc, started here on loopback."""
 
 import threading
+import time
 import urllib.error
 from contextlib import suppress
+from random import Random
 
 import pytest
 
@@ -14,7 +16,7 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from orthanc import free_port, running
-from pacs_node import FAST, Killable, caller, study, wait
+from pacs_node import FAST, Killable, caller, leftovers, study, wait
 from renalseg.cli.pacs import app
 from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig, Peer
@@ -126,6 +128,40 @@ def test_killed_at_every_stage_it_finishes(node, archive, peer, tmp_path):
     assert len(results(archive, uid)) == len(results(archive, other)) == 1
     (made,) = (node.config.queue / "done" / key / "results").iterdir()
     assert int(dcmread(made).InstanceNumber) == 24
+
+
+def test_killed_at_any_moment_it_loses_nothing(node, archive, peer, tmp_path):
+    """At random moments, while the archive sends studies, each until it thinks that it is taken."""
+    node.kill()
+    node.config = node.config.model_copy(update={"attempts": 99})
+    studies = dict(
+        reversed(study(number, tmp_path / str(number), slices=number)) for number in (8, 9, 10)
+    )
+    push(peer, [path for files in studies.values() for path in files], caller(), via="dicomweb")
+    random, taken = Random(0), []
+
+    def sending():
+        for uid in studies:
+            while uid not in taken:
+                with suppress(urllib.error.URLError):
+                    archive.send(uid, "node")
+                    taken.append(uid)
+                time.sleep(0.02)
+
+    sender = threading.Thread(target=sending)
+    sender.start()
+    for _ in range(8):
+        node.start()
+        time.sleep(random.uniform(0.1, 1))
+        node.kill()
+    node.start()
+    sender.join()
+    wait(lambda: len(node.keys("done")) == len(studies))
+    for uid, files in studies.items():
+        assert len(results(archive, uid)) == 1
+        (made,) = (node.config.queue / "done" / pseudonym(uid) / "results").iterdir()
+        assert int(dcmread(made).InstanceNumber) == len(files)
+    assert leftovers(node.config.queue) == []
 
 
 def test_an_archive_killed_while_results_are_sent_gets_them(node, archive, peer, tmp_path):

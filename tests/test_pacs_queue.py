@@ -19,8 +19,8 @@ def queue(tmp_path):
 
 def bring(queue, *names, key="k"):
     for name in names:
-        queue.add(key, f"{name}.dcm", name.encode())
-    queue.closed(key, "archive")
+        queue.add(key, f"{name}.dcm", name.encode(), "archive")
+    queue.closed(key)
 
 
 def work(queue, key="k"):
@@ -42,9 +42,9 @@ def where(queue, key="k"):
 
 
 def test_a_study_waits_when_it_was_quiet_for_long_enough(queue):
-    queue.add("k", "a.dcm", b"a")
+    queue.add("k", "a.dcm", b"a", "archive")
     assert queue.promote(0, set()) == []  # its connection is open, or broke off
-    queue.closed("k", "archive")
+    queue.closed("k")
     assert queue.promote(60, set()) == []
     assert queue.promote(0, {"k"}) == []  # another connection brings more
     assert queue.promote(0, set()) == ["k"]
@@ -53,11 +53,11 @@ def test_a_study_waits_when_it_was_quiet_for_long_enough(queue):
 
 def test_an_instance_after_the_close_opens_the_study_again(queue):
     bring(queue, "a")
-    queue.add("k", "b.dcm", b"b")
+    queue.add("k", "b.dcm", b"b", "archive")
     assert queue.promote(0, set()) == []
     bring(queue, "c")
     queue.promote(0, set())
-    queue.add("k", "d.dcm", b"d")  # it waits: more may be to come
+    queue.add("k", "d.dcm", b"d", "archive")  # it waits: more may be to come
     assert where(queue) == [Stage.INCOMING]
     assert images(queue, Stage.INCOMING) == ["a.dcm", "b.dcm", "c.dcm", "d.dcm"]
 
@@ -87,11 +87,11 @@ def test_a_study_that_comes_again_unchanged_is_only_sent_again(queue):
     bring(queue, "a", "b")
     queue.promote(0, set())
     work(queue)
-    queue.add("k", "a.dcm", b"a")
-    queue.closed("k", "other")
+    queue.add("k", "a.dcm", b"a", "other")
+    queue.closed("k")
     queue.promote(0, set())
     assert where(queue) == [Stage.SENDING]
-    assert queue.sender("k") == "other"
+    assert queue.peer(Stage.SENDING, "k") == "other"
     assert not queue.is_sent("k", "archive")
     assert [path.name for path in queue.results("k")] == ["r.dcm"]
 
@@ -100,8 +100,8 @@ def test_a_study_that_comes_again_changed_is_worked_on_again(queue):
     bring(queue, "a", "b")
     queue.promote(0, set())
     work(queue)
-    queue.add("k", "a.dcm", b"corrected")
-    queue.closed("k", "archive")
+    queue.add("k", "a.dcm", b"corrected", "archive")
+    queue.closed("k")
     queue.promote(0, set())
     assert queue.take() == "k"
     assert images(queue, Stage.WORKING) == ["a.dcm", "b.dcm"]
@@ -109,7 +109,7 @@ def test_a_study_that_comes_again_changed_is_worked_on_again(queue):
 
 
 def test_a_study_that_broke_off_is_set_aside_and_completed_when_it_is_sent_again(queue):
-    queue.add("k", "a.dcm", b"a")
+    queue.add("k", "a.dcm", b"a", "archive")
     assert queue.fail_interrupted(60, set()) == []
     assert queue.fail_interrupted(0, {"k"}) == []
     assert queue.fail_interrupted(0, set()) == ["k"]
@@ -125,7 +125,7 @@ def test_studies_are_taken_in_the_order_in_which_they_came(queue):
     for age_s, key in ((10, "b"), (30, "a"), (20, "c")):
         bring(queue, "i", key=key)
         then = time.time() - age_s
-        os.utime(queue.folder(Stage.INCOMING, key) / "closed.json", (then, then))
+        os.utime(queue.folder(Stage.INCOMING, key) / "closed", (then, then))
     queue.promote(0, set())
     assert [queue.take(), queue.take(), queue.take(), queue.take()] == ["a", "c", "b", None]
 
@@ -161,7 +161,7 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_study_closed(queue, mon
     with monkeypatch.context() as patch:
         patch.setattr("renalseg.pacs.instance.os.fsync", full)
         with pytest.raises(OSError, match="No space"):
-            queue.add("k", "b.dcm", b"b")
+            queue.add("k", "b.dcm", b"b", "archive")
     assert list((queue.root / "parts").iterdir()) == []
     assert queue.promote(0, set()) == ["k"]
 

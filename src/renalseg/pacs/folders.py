@@ -12,8 +12,10 @@ from renalseg.errors import PacsError
 
 #: What the archive sent, what we make, what goes back.
 IMAGES, MADE, RESULTS = "images", "made", "results"
-#: Stands when the connection that brought a study was closed in good order; says who brought it.
-CLOSED = "closed.json"
+#: Name of the peer that brought a study.
+PEER = "peer.txt"
+#: Stands, with the time of it, when a study is whole as far as its sender is concerned.
+CLOSED = "closed"
 
 
 def closed_at(folder: Path) -> float:

@@ -101,6 +101,11 @@ def pseudonym(uid: str) -> str:
     return sha256(uid.encode()).hexdigest()[:24]
 
 
+def image_name(sop_uid: str) -> str:
+    """The name of an instance's file in the queue."""
+    return f"{pseudonym(sop_uid)}.dcm"
+
+
 def uid_file(folder: Path, series_uid: str, sop_uid: str) -> Path:
     """Where an instance that was fetched is kept.
 

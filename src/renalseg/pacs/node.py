@@ -1,8 +1,9 @@
 """The node: takes studies, has them segmented, sends the results back.
 
-Three threads beside those of the connections: one lets complete studies wait for work and clears
-up, one has them segmented, one after the other, one sends results. Each looks at the queue's
-folders and nothing else, so that it does not matter who put a study there, or when.
+Four threads beside those of the connections: one lets complete studies wait for work and clears
+up, one asks about those that broke off, one has them segmented, one after the other, one sends
+results. Each looks at the queue's folders and nothing else, so that it does not matter who put a
+study there, or when.
 """
 
 import logging
@@ -17,6 +18,7 @@ from typing import Self
 
 from renalseg.pacs.config import NodeConfig
 from renalseg.pacs.folders import IMAGES, MADE, RESULTS
+from renalseg.pacs.inquiry import Inquiry
 from renalseg.pacs.instance import sync_folder
 from renalseg.pacs.queue import Queue, Stage
 from renalseg.pacs.receive import Reception, serving
@@ -45,6 +47,7 @@ class Node:
         self.queue = Queue(config.queue)
         self._reception = Reception(self.queue, config)
         self._sender = Sender(self.queue, config)
+        self._inquiry = Inquiry(self.queue, config)
         self._stop = Event()
         self._threads: list[Thread] = []
         self._end = ExitStack()
@@ -63,7 +66,7 @@ class Node:
                 serving(self.config, self._reception.instance, self._reception.closed)
             )
             self._end = begun.pop_all()
-        for turn in (self._keep, self._work, self._send):
+        for turn in (self._keep, self._ask, self._work, self._send):
             # a daemon: a segmentation that takes minutes must not keep the node from ending
             thread = Thread(target=self._repeat, args=(turn,), daemon=True, name=turn.__name__)
             thread.start()
@@ -116,6 +119,11 @@ class Node:
         for key in self.queue.fail_interrupted(self.config.interrupted_s, open_keys):
             log.error("study %s: failed, never sent whole", key)
         self.queue.expire(self.config.keep_days * 86400)
+        return False
+
+    def _ask(self) -> bool:
+        """Ask whether studies are whole whose connection broke off."""
+        self._inquiry.turn(self._reception.settle())
         return False
 
     def _work(self) -> bool:

@@ -131,7 +131,7 @@ def pull(
     from renalseg.pacs import dicomweb, dimse
 
     chosen = way(peer, fetch)
-    expected = _listed(peer, own, study_uid, series_uid, web=chosen == "dicomweb")
+    expected = list_instances(peer, study_uid, own, series_uid=series_uid, fetch=chosen)
     if not expected:
         what = "series" if series_uid else "study"
         raise PacsError(f"the archive has no {what} {series_uid or study_uid}; check the UID")
@@ -173,13 +173,25 @@ def way(peer: Peer, fetch: Fetch | None) -> Fetch:
     return fetch
 
 
-def _listed(
-    peer: Peer, own: NodeConfig, study_uid: str, series_uid: str | None, *, web: bool
+def list_instances(
+    peer: Peer,
+    study_uid: str,
+    own: NodeConfig,
+    *,
+    series_uid: str | None = None,
+    fetch: Fetch | None = None,
 ) -> dict[str, str]:
-    """SOP classes of all instances of a study or series, by SOP Instance UID."""
+    """SOP classes of all instances of a study or series, by SOP Instance UID.
+
+    An archive that does not tell the class leaves it empty.
+
+    Raises:
+        UnreachableError: If the archive does not answer.
+        RefusedError: If it will not search.
+    """
     from renalseg.pacs import dicomweb, dimse
 
-    if web:
+    if way(peer, fetch) == "dicomweb":
         listed = dicomweb.instances(peer, own, study_uid, series_uid)
     else:
         study = {"StudyInstanceUID": study_uid}

@@ -13,16 +13,16 @@ import os
 import shutil
 from contextlib import suppress
 from enum import StrEnum
-from json import loads
 from pathlib import Path
 from threading import RLock
 from typing import IO
 from uuid import uuid4
 
-from renalseg.files import write_json, write_text
+from renalseg.files import write_text
 from renalseg.pacs.folders import (
     CLOSED,
     IMAGES,
+    PEER,
     RESULTS,
     age_s,
     changed_at,
@@ -99,7 +99,7 @@ class Queue:
         """Free space of the disk."""
         return shutil.disk_usage(self.root).free
 
-    def add(self, key: str, name: str, content: bytes) -> None:
+    def add(self, key: str, name: str, content: bytes, peer: str) -> None:
         """Keep an instance of a study. When this returns it is on the disk.
 
         An instance that came before is replaced. A study that waits is incoming again; one that is
@@ -114,18 +114,32 @@ class Queue:
             try:
                 (folder / IMAGES).mkdir(parents=True, exist_ok=True)
                 (folder / CLOSED).unlink(missing_ok=True)
+                if self.peer(Stage.INCOMING, key) != peer:
+                    write_text(peer, folder / PEER)
                 os.replace(part, folder / IMAGES / name)
             except OSError:
                 part.unlink(missing_ok=True)
                 raise
             sync_folder(folder / IMAGES)
 
-    def closed(self, key: str, peer: str) -> None:
-        """Note that the connection that brought a study was closed in good order."""
+    def closed(self, key: str) -> None:
+        """Note that a study is whole: its connection was closed in good order."""
         with self._lock:
             folder = self.folder(Stage.INCOMING, key)
             if folder.exists():
-                write_json({"peer": peer}, folder / CLOSED)
+                (folder / CLOSED).touch()
+
+    def broken(self, quiet_s: float, open_keys: set[str]) -> list[str]:
+        """Studies that nobody brings any more and that nobody said are whole."""
+        with self._lock:
+            folders = [self.folder(Stage.INCOMING, key) for key in self.keys(Stage.INCOMING)]
+            return [
+                folder.name
+                for folder in folders
+                if folder.name not in open_keys
+                and not closed_at(folder)
+                and age_s(changed_at(folder)) >= quiet_s
+            ]
 
     def promote(self, quiet_s: float, open_keys: set[str]) -> list[str]:
         """Let complete studies wait for work.
@@ -155,7 +169,7 @@ class Queue:
         new, done = self.folder(Stage.INCOMING, key), self.folder(Stage.DONE, key)
         if done.exists() and holds(done / IMAGES, new / IMAGES):
             self.forget_sent(Stage.DONE, key)
-            write_text((new / CLOSED).read_text(encoding="utf-8"), done / CLOSED)
+            write_text(self.peer(Stage.INCOMING, key), done / PEER)
             self.move(key, Stage.DONE, Stage.SENDING)
             self._discard(new)
             return
@@ -168,13 +182,10 @@ class Queue:
         """Set studies aside whose connection broke off and that nobody sent again for so long."""
         failed = []
         with self._lock:
-            for key in self.keys(Stage.INCOMING):
-                folder = self.folder(Stage.INCOMING, key)
-                if key in open_keys or closed_at(folder) or age_s(changed_at(folder)) < after_s:
-                    continue
+            for key in self.broken(after_s, open_keys):
                 reason = (
                     "the connection broke off before the study was whole, and it was not sent "
-                    "again; send it again"
+                    "again; send it again, or move this folder to waiting if it is whole"
                 )
                 self.fail(key, Stage.INCOMING, reason)
                 failed.append(key)
@@ -240,10 +251,12 @@ class Queue:
         """What of a study goes back."""
         return sorted((self.folder(Stage.SENDING, key) / RESULTS).glob("*"))
 
-    def sender(self, key: str) -> str:
-        """Name of the peer that sent a study whose results are to be sent."""
-        text = (self.folder(Stage.SENDING, key) / CLOSED).read_text(encoding="utf-8")
-        return str(loads(text)["peer"])
+    def peer(self, stage: Stage, key: str) -> str:
+        """Name of the peer that brought a study; empty where nobody knows."""
+        try:
+            return (self.folder(stage, key) / PEER).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
 
     def is_sent(self, key: str, destination: str) -> bool:
         """Whether a destination has all of a study's results."""

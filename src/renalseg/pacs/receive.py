@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig
-from renalseg.pacs.instance import CT_CLASSES, Identity, identify, part10, pseudonym
+from renalseg.pacs.instance import CT_CLASSES, Identity, identify, image_name, part10, pseudonym
 from renalseg.pacs.queue import Queue
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Reception:
     def __init__(self, queue: Queue, config: NodeConfig) -> None:
         self.queue, self.config = queue, config
         self._brought: dict[Association, set[str]] = {}
-        self._whole: dict[str, str] = {}
+        self._whole: set[str] = set()
         self._lock = Lock()
 
     def instance(self, instance: Identity, content: bytes, association: "Association") -> int:
@@ -175,19 +175,18 @@ class Reception:
         key = pseudonym(instance.study_uid)
         with self._lock:
             self._brought.setdefault(association, set()).add(key)
-        self.queue.add(key, f"{pseudonym(instance.sop_uid)}.dcm", content)
+        peer = self.config.caller(*calling(association)) or ""
+        self.queue.add(key, image_name(instance.sop_uid), content, peer)
         return SUCCESS
 
     def closed(self, association: "Association", in_order: bool) -> None:
         """Note for the studies of an association that has ended whether they are whole."""
-        title, address = calling(association)
-        peer = self.config.caller(title, address) or title
         with self._lock:
             for key in sorted(self._brought.pop(association, set())):
                 if in_order:
-                    self._whole[key] = peer
+                    self._whole.add(key)
                 else:
-                    self._whole.pop(key, None)
+                    self._whole.discard(key)
                     log.warning("study %s: the connection broke off", key)
 
     def settle(self) -> set[str]:
@@ -196,7 +195,7 @@ class Reception:
             for association in [one for one in self._brought if not one.is_alive()]:
                 del self._brought[association]
             still_open = set().union(*self._brought.values())
-            for key in [key for key in self._whole if key not in still_open]:
-                self.queue.closed(key, self._whole[key])
-                del self._whole[key]
+            for key in self._whole - still_open:
+                self.queue.closed(key)
+                self._whole.discard(key)
             return still_open

@@ -81,7 +81,7 @@ class Sender:
         """Send to every destination that has not got the results yet."""
         files = self.queue.results(key)
         for wanted in self.config.results_to if files else ():
-            name = self.queue.sender(key) if wanted == SENDER else wanted
+            name = self.queue.peer(Stage.SENDING, key) if wanted == SENDER else wanted
             if not self.queue.is_sent(key, name):
                 peer = self.config.peer(name)
                 via = self.config.results_via if self.config.results_via in peer.speaks else None
