@@ -1,7 +1,7 @@
 """Copy what the page takes from npm into the package; ``hatch_build.py`` runs it on installing.
 
-By hand: ``python web/build.py``. npm fetches from the registry that it is set up with; what comes is
-taken only if its SHA-512 is the one in ``package-lock.json``. Nothing of it is run.
+By hand: ``python web/build.py``. npm fetches from the registry that it is set up with; what comes
+is taken only if its SHA-512 is the one in ``package-lock.json``. Nothing of it is run.
 """
 
 import base64
@@ -65,8 +65,8 @@ def build(taken: Taken = NIIVUE) -> None:
         digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if f"sha512-{digest}" != pinned["integrity"]:
             raise BuildError(
-                f"npm sent another {taken.package} {pinned['version']} than package-lock.json pins: "
-                f"expected {pinned['integrity']}, got sha512-{digest}"
+                f"npm sent another {taken.package} {pinned['version']} than package-lock.json "
+                f"pins: expected {pinned['integrity']}, got sha512-{digest}"
             )
         taken.path.parent.mkdir(parents=True, exist_ok=True)
         beside = taken.path.with_suffix(".part")
@@ -97,7 +97,9 @@ def _fetch(package: str, folder: Path) -> Path:
         )
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines()
-        raise BuildError(f"npm did not get {package}: {said[0] if said else 'no answer'}") from error
+        raise BuildError(
+            f"npm did not get {package}: {said[0] if said else 'no answer'}"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"npm did not get {package} within {LONGEST_S} s") from error
     archive = next(folder.glob("*.tgz"), None)

@@ -37,7 +37,14 @@ async function start() {
   if (list.studies.has(wanted)) choose(wanted);
   else if (fixed) choose([...list.studies.keys()][0]);
   else state();
+  addEventListener("hashchange", () => chooseByAddress());
   addEventListener("beforeunload", (event) => view?.mask?.edited && event.preventDefault());
+}
+
+/** The address was changed by hand, or by a link to a study. */
+function chooseByAddress() {
+  const id = location.hash.slice(1);
+  if (id !== list.chosen && list.studies.has(id)) choose(id);
 }
 
 /** Show a study: its images when it is done, else how far it is. */

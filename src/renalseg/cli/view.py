@@ -1,0 +1,41 @@
+"""``renalseg view``: a scan and its mask in the browser, without a server."""
+
+import webbrowser
+from pathlib import Path
+
+import typer
+
+from renalseg.cli.console import note
+
+
+def command(
+    scan: Path = typer.Argument(help="A scan: NIfTI, NRRD, MHA, or a folder of DICOM files."),
+    mask: Path | None = typer.Argument(None, help="Its mask."),
+    port: int = typer.Option(
+        0, min=0, max=65535, help="Port on this computer; 0 takes a free one."
+    ),
+    browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the browser."),
+) -> None:
+    """Look at a scan and its mask; correct the mask.
+
+    Nothing leaves this computer. A corrected mask is saved beside the one that was given, under a
+    new name. Ctrl-C stops.
+    """
+    from renalseg.errors import RenalsegError
+    from renalseg.viewer.local import LocalStudy
+    from renalseg.viewer.server import STATIC, ViewServer
+
+    if not (STATIC / "vendor" / "niivue.js").is_file():
+        raise RenalsegError(
+            "the page is not built: install npm (Node.js 18 or newer), then install renalseg again"
+        )
+    study = LocalStudy.open(scan, mask)
+    with ViewServer(study, port) as server:
+        typer.echo(server.url)
+        note("Ctrl-C stops.")
+        if browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
