@@ -189,6 +189,21 @@ def test_a_study_that_ends_the_node_again_and_again_is_set_aside(node, archive, 
     assert archive.counts() == {uid: 4}
 
 
+def test_a_node_that_is_stopped_does_not_count_against_its_study(tmp_path, archive):
+    config = configured(tmp_path, archive)
+    files, uid = study(1, tmp_path / "a")
+    (tmp_path / "hold").touch()
+    with Node(config, quick) as node:
+        push(as_peer(config), files, caller())
+        wait(lambda: node.queue.keys(Stage.WORKING))
+        wait((config.queue / "working" / pseudonym(uid) / "attempts").exists)
+    assert (config.queue / "working" / pseudonym(uid) / "attempts").read_text() == "0"
+    (tmp_path / "hold").unlink()
+    with Node(config, quick) as node:
+        wait(lambda: node.queue.keys(Stage.DONE))
+    assert archive.counts() == {uid: 4}
+
+
 def test_only_configured_peers_are_served(node, tmp_path):
     files, _ = study(1, tmp_path / "a")
     with pytest.raises(RefusedError, match="refuses STRANGER; tell it our AE title"):

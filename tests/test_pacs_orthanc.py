@@ -1,5 +1,7 @@
 """The node and the commands with a real archive, Orthanc, started here on loopback."""
 
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -15,11 +17,14 @@ import yaml
 from pydicom import dcmread
 from typer.testing import CliRunner
 
+from dicom_phantom import make_series, make_volume, write_series
+from dicom_phantom import uid as generated
 from orthanc import free_port, running
-from pacs_node import FAST, Killable, caller, leftovers, study, wait
+from pacs_node import FAST, Killable, answers, as_peer, caller, leftovers, study, wait
 from renalseg.cli.pacs import app
 from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig, Peer
+from renalseg.pacs.dimse import store
 from renalseg.pacs.faults import UnreachableError
 from renalseg.pacs.instance import pseudonym
 from renalseg.pacs.pull import Query, find_studies, pull
@@ -130,6 +135,35 @@ def test_killed_at_every_stage_it_finishes(node, archive, peer, tmp_path):
     assert int(dcmread(made).InstanceNumber) == 24
 
 
+def test_killed_after_the_last_instance_it_asks_the_archive_whether_that_was_all(
+    node, archive, peer, tmp_path
+):
+    files, uid = study(7, tmp_path / "a")
+    push(peer, files, caller(), via="dicomweb")
+    asked = tmp_path / "node.log"
+
+    def send_and_kill(number):
+        sent = []
+
+        def killing():
+            sent.append(1)
+            if len(sent) == number:
+                node.kill()
+
+        with suppress(UnreachableError):
+            store(as_peer(node.config), caller("ORTHANC"), files[:number], killing)
+        node.start()
+
+    send_and_kill(3)
+    time.sleep(3 * node.config.quiet_s)
+    assert node.starts() == []
+    assert "the archive has no more of it" not in asked.read_text()
+    send_and_kill(4)
+    wait(lambda: node.keys("done"))
+    assert "the archive has no more of it" in asked.read_text()
+    assert len(results(archive, uid)) == 1
+
+
 def test_killed_at_any_moment_it_loses_nothing(node, archive, peer, tmp_path):
     """At random moments, while the archive sends studies, each until it thinks that it is taken."""
     node.kill()
@@ -196,6 +230,52 @@ def test_results_over_dicomweb(archive, ports, peer, tmp_path):
     finally:
         node.kill()
     assert len(results(archive, uid)) == 1
+
+
+def test_seg_and_sr_of_a_real_run_stand_under_the_study(archive, ports, tmp_path):
+    """The command itself, with a small untrained model, stopped as a service is."""
+    from models import write_model
+
+    model = write_model(tmp_path / "model" / "full", folds=(0,))
+    made = make_series(make_volume((12, 40, 44), (3.0, 1.5, 1.5)), series=20)
+    for image in made.datasets:
+        image.StudyInstanceUID = uid = generated("study", 20)
+    files = write_series(made.datasets, tmp_path / "study")
+    known = {"ae_title": "ORTHANC", "host": "127.0.0.1", "port": archive.port}
+    content = {
+        "port": ports["node"],
+        "queue": "queue",
+        "quiet_s": 0.5,
+        "reserve_gb": 0,
+        "peers": {"archive": known},
+    }
+    (tmp_path / "pacs.yaml").write_text(yaml.safe_dump(content))
+    push(Peer(dicomweb=archive.dicomweb), files, caller())
+    options = ["-c", str(tmp_path / "pacs.yaml"), "-m", str(model), "--device", "cpu"]
+    program = "from renalseg.cli.main import run; run()"
+    run = [sys.executable, "-c", program, "pacs", "listen", *options]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(run, stderr=log) as node:
+        try:
+            wait(lambda: answers(ports["node"]), 60)
+            archive.send(uid, "node")
+            wait(lambda: ": done" in (tmp_path / "log").read_text(), 60)
+        finally:
+            node.terminate()
+            assert node.wait(20) == 0
+    source = dcmread(files[0])
+    assert len(archive.instances(uid)) == len(files) + 2
+    fetched = pull(Peer(dicomweb=archive.dicomweb), uid, tmp_path / "back", caller())
+    results = {one.Modality: one for one in map(dcmread, fetched) if one.Modality != "CT"}
+    assert results.keys() == {"SEG", "SR"}
+    for one in results.values():
+        assert one.StudyInstanceUID == source.StudyInstanceUID
+        assert one.PatientID == source.PatientID
+    (series,) = results["SEG"].ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == source.SeriesInstanceUID
+    log = (tmp_path / "log").read_text()
+    assert log.rstrip().endswith("RENALSEG has stopped")
+    for text in (str(source.PatientName), source.PatientBirthDate, uid, source.SOPInstanceUID):
+        assert text not in log
 
 
 def test_a_stranger_is_refused(node, archive, stored):
@@ -274,7 +354,7 @@ def test_an_archive_that_is_away_is_one_line(tmp_path):
 
 def test_the_commands(archive, stored, peer, ports, tmp_path):
     uid, files = stored
-    push(peer, study(7, tmp_path / "other")[0], caller(), via="dicomweb")
+    push(peer, study(30, tmp_path / "other")[0], caller(), via="dicomweb")
     config = tmp_path / "pacs.yaml"
     known = {"ae_title": "ORTHANC", "host": "127.0.0.1", "port": archive.port}
     config.write_text(

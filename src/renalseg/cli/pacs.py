@@ -183,7 +183,9 @@ def segmenting(options: "Options", formats: list[str]) -> "Process":
 
     def process(images: Path, made: Path) -> Sequence[Path]:
         source = read_source(images)
-        found = segmenter.segment(source.volume, uncertainty=wanted.votes)
+        found = segmenter.segment(
+            source.volume, source.path, notes=source.notes, uncertainty=wanted.votes
+        )
         target = result_path(made / "renalseg.dcm", wanted.formats[0])
         write_results(found, source, target, wanted)
         return sorted(made.glob("*.dcm"))

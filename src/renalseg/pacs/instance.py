@@ -21,6 +21,8 @@ CT_CLASSES = frozenset(
 #: Our own, made from a UUID (PS3.5, B.2): it says who wrote a file, not who made the images.
 IMPLEMENTATION_UID = "2.25.76484254194669603269389238585570785871"
 _PREFIX = b"\0" * 128 + b"DICM"
+#: How file meta information begins: (0002,0000), UL, 4 bytes.
+_GROUP_LENGTH = b"\2\0\0\0UL\4\0"
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,15 @@ def part10(sop_class: str, sop_uid: str, transfer_syntax: str, encoded: bytes) -
 
 
 def encoded_dataset(file: bytes) -> bytes:
-    """The data set of a DICOM file, without what stands before it."""
-    length = struct.unpack_from("<L", file, len(_PREFIX) + 8)[0]  # (0002,0000), always the first
-    return file[len(_PREFIX) + 12 + length :]
+    """The data set of a DICOM file, without what stands before it.
+
+    Raises:
+        PacsError: If the file does not say where it begins.
+    """
+    head, start = file[: len(_PREFIX) + 12], len(_PREFIX) + 12
+    if head[len(_PREFIX) : len(_PREFIX) + 8] != _GROUP_LENGTH:
+        raise PacsError("the data: file meta information without its length; it cannot be kept")
+    return file[start + struct.unpack("<L", head[-4:])[0] :]
 
 
 def pseudonym(uid: str) -> str:

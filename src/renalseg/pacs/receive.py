@@ -157,7 +157,7 @@ class Reception:
 
     def __init__(self, queue: Queue, config: NodeConfig) -> None:
         self.queue, self.config = queue, config
-        self._brought: dict[Association, set[str]] = {}
+        self._brought: dict[Association, tuple[str, set[str]]] = {}
         self._whole: set[str] = set()
         self._lock = Lock()
 
@@ -174,15 +174,19 @@ class Reception:
             return OUT_OF_RESOURCES
         key = pseudonym(instance.study_uid)
         with self._lock:
-            self._brought.setdefault(association, set()).add(key)
-        peer = self.config.caller(*calling(association)) or ""
+            if association not in self._brought:
+                peer = self.config.caller(*calling(association)) or ""
+                self._brought[association] = (peer, set())
+            peer, keys = self._brought[association]
+            keys.add(key)
         self.queue.add(key, image_name(instance.sop_uid), content, peer)
         return SUCCESS
 
     def closed(self, association: "Association", in_order: bool) -> None:
         """Note for the studies of an association that has ended whether they are whole."""
         with self._lock:
-            for key in sorted(self._brought.pop(association, set())):
+            _, brought = self._brought.pop(association, ("", set()))
+            for key in sorted(brought):
                 if in_order:
                     self._whole.add(key)
                 else:
@@ -194,7 +198,7 @@ class Reception:
         with self._lock:
             for association in [one for one in self._brought if not one.is_alive()]:
                 del self._brought[association]
-            still_open = set().union(*self._brought.values())
+            still_open = {key for _, keys in self._brought.values() for key in keys}
             for key in self._whole - still_open:
                 self.queue.closed(key)
                 self._whole.discard(key)
