@@ -54,6 +54,7 @@ def found_in(array):
 def make_ct(seed=0):
     """Two bright kidneys with a brighter tumor, and one speck far from any kidney."""
     array = np.random.RandomState(seed).normal(0, 10, SHAPE).astype(np.int16)
+    array[:, 0] = -1000
     array[4:20, 10:28, 6:18] = 200
     array[4:20, 10:28, 42:54] = 200
     array[8:13, 12:18, 8:13] = 300

@@ -250,6 +250,46 @@ def phantom(
     typer.echo(f"{_cases(cases)} in {folder}")
 
 
+@app.command("export-corrections")
+def export_corrections(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the cohort.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]", help="Data folder of a renalseg serve; default: the server's own."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write studies that were corrected on a server as a cohort in KiTS21 layout, to train on.
+
+    The corrector is the annotator; corrections.json says who. Cases that stand are kept unless
+    there is a newer correction.
+    """
+    from renalseg.web.corrections import corrected_studies
+    from renalseg.web.corrections import export_corrections as export
+    from renalseg.web.settings import default_data
+
+    data = data or default_data()
+    written: list[str] = []
+    kept: list[str] = []
+    failed = []
+    count = len(corrected_studies(data))
+    with tracked(export(data, output), count, "Exporting") as each:
+        for one in each:
+            if one.problem:
+                failed.append(one.problem)
+                note(one.problem)
+            else:
+                (written if one.is_new else kept).append(one.case_id)
+    if as_json:
+        print_json({"written": written, "kept": kept, "failed": failed})
+    else:
+        typer.echo(f"{_cases(len(written))} written to {output}, {len(kept)} kept")
+    if failed:
+        raise typer.Exit(1)
+
+
 def _for_each_case(cohort: "Cohort", title: str, write: Callable[["Case"], int]) -> None:
     """Do one thing to every case; a bad one is named, and the command ends with exit code 1."""
     written = failed = 0

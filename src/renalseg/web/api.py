@@ -62,8 +62,8 @@ _FILE: dict[str, Any] = {
 }
 
 
-def _gives(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {}}, "description": "The file"}}
+def _gives(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {one: {} for one in media_types}, "description": "The file"}}
 
 
 def services_of(request: Request) -> Services:
@@ -326,7 +326,7 @@ async def measurements(
 
 @router.get(
     "/studies/{identifier}/download/{wanted}",
-    responses=_gives("application/octet-stream"),
+    responses=_gives(*sorted({one.media_type for one in Download})),
     response_class=FileResponse,
 )
 async def download(

@@ -60,19 +60,13 @@ class Guard:
             await send(message)
 
         try:
-            try:
-                await self._admit(request)
-            except RefusedError as refusal:
-                await _refused(refusal)(scope, receive, send_safely)
-            else:
-                if _wants_login(request):
-                    answer = RedirectResponse("login", HTTPStatus.SEE_OTHER)
-                    await answer(scope, receive, send_safely)
-                else:
-                    await self._app(scope, _limited(request, receive), send_safely)
-        except RefusedError as refusal:  # of a body that grew too long
-            if not status:
-                await _refused(refusal)(scope, receive, send_safely)
+            await self._admit(request)
+            if not _takes_files(request):
+                receive = await _read_short(receive, self._settings.limits.stall_s)
+            app = RedirectResponse("login", HTTPStatus.SEE_OTHER) if _wants_login(request) else None
+            await (app or self._app)(scope, receive, send_safely)
+        except RefusedError as refusal:
+            await _refused(refusal)(scope, receive, send_safely)
         except Exception as error:  # uvicorn would log its text
             log_place(log, request.method, error)
             if status:
@@ -153,22 +147,41 @@ def _wants_login(request: Request) -> bool:
     )
 
 
-def _limited(request: Request, receive: Receive) -> Receive:
-    """Refuse long bodies where no file is sent: they would stand in memory as a whole."""
+def _takes_files(request: Request) -> bool:
     path = request.url.path
-    if path.startswith("/api/studies/") and path.endswith(("/files", "/masks")):
-        return receive
-    count = 0
+    return path.startswith("/api/studies/") and path.endswith(("/files", "/masks"))
 
-    async def receive_some() -> Message:
-        nonlocal count
-        message = await receive()
-        count += len(message.get("body", b""))
-        if count > _MOST_BYTES:
+
+async def _read_short(receive: Receive, stall_s: float) -> Receive:
+    """Read the body of a request that sends no file, and give it again.
+
+    Raises:
+        RefusedError: It is too long, or does not come.
+    """
+    body = b""
+    more = True
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), stall_s)
+        except TimeoutError:
+            text = "nothing came for a while; try again"
+            raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, text) from None
+        if message["type"] != "http.request":
+            return _giving(message, receive)
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > _MOST_BYTES:
             raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this request is too long")
-        return message
+    return _giving({"type": "http.request", "body": body, "more_body": False}, receive)
 
-    return receive_some
+
+def _giving(first: Message, receive: Receive) -> Receive:
+    messages = [first]
+
+    async def give() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return give
 
 
 def _refused(refusal: RefusedError) -> Response:

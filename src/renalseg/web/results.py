@@ -162,4 +162,6 @@ def _write_dicom(
         kept=measurements,
     )
     source = Source(Path(study.file_name or "scan"), scan.volume, scan.series)
-    write_results(found, source, target, Wanted((Format(wanted.value),)))
+    # a structured report refers to its segmentation: both are made together, and kept
+    formats = (Format.SEG, Format.SR) if wanted in (Download.SEG, Download.SR) else ()
+    write_results(found, source, target, Wanted(formats))

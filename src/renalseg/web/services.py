@@ -88,6 +88,8 @@ class Services:
         self._tidy()
         self.queue.recover()
         self.worker.start()
+        if self.queue.order():
+            self.worker.wake()
         sweeper = asyncio.create_task(self._sweep())
         try:
             yield

@@ -89,9 +89,8 @@ class FileView(View):
 
 
 def _one_line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must be one line of text")
-    return text
+    """The text without what would break the line, turn it round, or be obeyed by a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 class Options(BaseModel):
@@ -136,7 +135,8 @@ def study_view(study: Study, progress: Progress, positions: Mapping[str, int]) -
         id=study.id,
         name=study.name,
         state=study.state,
-        position=positions.get(study.id),
+        # one that was taken since the queue was read is the next
+        position=positions.get(study.id, 0) if study.state is State.QUEUED else None,
         progress=fraction,
         step=progress.step if study.state is State.RUNNING else "",
         problem=study.problem if study.state is State.FAILED else None,

@@ -27,6 +27,7 @@ FIRST_PROFILE: ProfileName = "balanced"
 
 #: Loading takes all cores for seconds; the browser that was just opened shall not wait for it.
 _PAGE_FIRST_S = 2.0
+_AGAIN_S = 1.0
 
 Load = Callable[[ProfileName], Engine]
 
@@ -92,22 +93,36 @@ class Worker:
     def _run(self) -> None:
         self._preload()
         while not self._stopping.is_set():
-            self._woken.clear()
-            taken = self._take()
-            if taken is None:
-                self._woken.wait()
-                continue
-            study, cancel = taken
             try:
-                self._work(study, cancel)
-            except Exception as error:  # the next study is another one
+                self._next()
+            except Exception as error:  # such as a full disk: it may be better soon
                 log_place(log, "worker", error)
-            finally:
-                with self._lock:
-                    self._running = None
-                self._hub.set_progress(study.user, study.id, None)
-                if self._store.study(study.id) is None:
-                    self._on_deleted(study.id)
+                self._stopping.wait(_AGAIN_S)
+                self._recover()
+
+    def _next(self) -> None:
+        """Work on the next study, or wait until there may be one."""
+        self._woken.clear()
+        taken = self._take()
+        if taken is None:
+            self._woken.wait()
+            return
+        study, cancel = taken
+        try:
+            self._work(study, cancel)
+        finally:
+            with self._lock:
+                self._running = None
+            self._hub.set_progress(study.user, study.id, None)
+        if self._store.study(study.id) is None:
+            self._on_deleted(study.id)
+
+    def _recover(self) -> None:
+        """Nothing runs now, whatever the database could not be told."""
+        try:
+            self._queue.recover()
+        except Exception as error:  # it is tried again after the next failure
+            log_place(log, "worker", error)
 
     def _preload(self) -> None:
         """Load the model while the first scan is still being sent; the page comes first."""
