@@ -118,3 +118,22 @@ def slice_number(page, pane="axial"):
     settle(page)
     text = page.locator(f"#overlay .pane-{pane} .title").text_content()
     return int(text.split()[-1].split("/")[0])
+
+
+def sent(page, url, path, **options):
+    """A study that was sent by a program and is done."""
+    csrf = page.request.get(f"{url}api/session").json()["csrf"]
+    headers = {"X-Renalseg-CSRF": csrf, "Content-Type": "application/octet-stream"}
+    answer = page.request.post(
+        f"{url}api/studies",
+        data={"name": "phantom", "options": options},
+        headers={"X-Renalseg-CSRF": csrf},
+    )
+    study = answer.json()["id"]
+    page.request.put(
+        f"{url}api/studies/{study}/files?path={path.name}", data=path.read_bytes(), headers=headers
+    )
+    page.request.post(f"{url}api/studies/{study}/start", headers=headers)
+    page.goto(url)
+    page.wait_for_selector(f'.card.done[data-id="{study}"]')
+    return study

@@ -1,4 +1,4 @@
-"""The page, end to end in a browser: a scan is dropped, segmented, looked at, taken away, deleted."""
+"""The page, end to end in a browser: a scan is dropped, watched, seen, taken away, deleted."""
 
 import gzip
 import io
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dicom_phantom import make_series, write_series
-from page_browser import chromium, drop, keep, open_study, seen, tab
+from page_browser import chromium, drop, keep, open_study, seen, sent, tab
 from page_server import phantom, serving
 from renalseg.postprocess import postprocess
 from renalseg.volume import Volume
@@ -172,20 +172,3 @@ def test_a_study_that_runs_is_cancelled(browser, tmp_path, scan):
         card.hover()
         card.get_by_role("button", name="Cancel").click()
         page.get_by_role("heading", name="Cancelled").wait_for()
-
-
-def sent(page, url, path):
-    """A study that was sent by a program and is done."""
-    csrf = page.request.get(f"{url}api/session").json()["csrf"]
-    headers = {"X-Renalseg-CSRF": csrf, "Content-Type": "application/octet-stream"}
-    answer = page.request.post(
-        f"{url}api/studies", data={"name": "phantom"}, headers={"X-Renalseg-CSRF": csrf}
-    )
-    study = answer.json()["id"]
-    page.request.put(
-        f"{url}api/studies/{study}/files?path={path.name}", data=path.read_bytes(), headers=headers
-    )
-    page.request.post(f"{url}api/studies/{study}/start", headers=headers)
-    page.goto(url)
-    page.wait_for_selector(f'.card.done[data-id="{study}"]')
-    return study

@@ -7,7 +7,7 @@ export const percent = (value) => `${Math.round(100 * value)} %`;
 export function when(iso) {
   const date = new Date(iso);
   const today = new Date().toDateString() === date.toDateString();
-  return date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  return date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 export function bytes(count) {

@@ -12,6 +12,9 @@ import { send } from "./studies/upload.js";
 let session;
 let list;
 let view;
+let making; // the view, as soon as somebody has asked for it
+let broken; // why no view can be made
+let opened; // the id of the study that the view shows or is about to show
 
 async function start() {
   byId("help").append(button("help", "Keys and mouse (?)", showHelp));
@@ -49,30 +52,44 @@ function chooseByAddress() {
 
 /** Show a study: its images when it is done, else how far it is. */
 async function choose(id) {
+  if (id && id === opened) {
+    document.body.classList.remove("list-open");
+    return;
+  }
   if (view && !(await view.mayClose())) return;
   list.choose(id);
   history.replaceState(null, "", id ? `#${id}` : location.pathname + location.search);
   document.body.classList.remove("list-open");
   const study = list.studies.get(id);
-  if (study?.state === "done") await open(study);
-  else view?.close();
+  if (study?.state === "done") {
+    await open(study);
+  } else {
+    opened = null;
+    view?.close();
+  }
   state();
 }
 
 async function open(study) {
+  opened = study.id;
   state();
   try {
-    view ??= await makeView();
+    view = await (making ??= makeView());
   } catch (error) {
-    whole("The viewer cannot start", `${error.message} It needs WebGL 2: try another browser, or turn on hardware acceleration.`);
+    making = null;
+    broken = error instanceof MissingPart ? MISSING : `${error.message} It needs WebGL 2: try another browser, or turn on hardware acceleration.`;
     return;
   }
-  await view.open(study);
+  broken = null;
+  if (opened === study.id) await view.open(study);
 }
+
+const MISSING = "NiiVue, which draws the scan, was not installed with renalseg. Install npm (Node.js), then install renalseg again.";
+class MissingPart extends Error {}
 
 async function makeView() {
   const [{ StudyView }, { listenToKeys }] = await Promise.all([import("./viewer/study_view.js"), import("./viewer/keyboard.js")]).catch(() => {
-    throw new Error("A part of the page is missing: install npm, then install renalseg again.");
+    throw new MissingPart();
   });
   const made = await new StudyView(session).start();
   listenToKeys(made, showHelp);
@@ -81,8 +98,8 @@ async function makeView() {
 
 function changed(study) {
   if (study.id !== list.chosen) return;
-  if (study.state === "done" && view?.study?.id !== study.id) open(study).then(state);
-  else if (study.state === "done") view.refreshed(study);
+  if (study.state === "done" && opened !== study.id) open(study).then(state);
+  else if (study.state === "done" && view?.study?.id === study.id) view.refreshed(study);
   state();
 }
 
@@ -95,6 +112,7 @@ function state() {
   byId("panel").hidden = !shows;
   byId("waiting").hidden = shows;
   if (!shows) byId("waiting").replaceChildren(study ? waiting(study) : empty());
+  else if (broken) whole("The viewer cannot start", broken);
   const warnings = shows ? study.warnings : [];
   byId("warnings").hidden = warnings.length === 0;
   byId("warnings").replaceChildren(h("h2", {}, "Look closely"), ...warnings.map((text) => h("p", { class: "warning" }, text)));

@@ -71,6 +71,11 @@ export class Stage extends EventTarget {
       nv[name] = (axis) => widened(original(axis), frame[2] / frame[3]);
     }
     nv.drawImage3D = () => {};
+    const pivot = nv.setPivot3D.bind(nv);
+    nv.setPivot3D = () => {
+      pivot();
+      if (this.middle) nv.pivot3D = this.middle;
+    };
     const crosshair = nv.drawCrosshairs3D.bind(nv);
     nv.drawCrosshairs3D = (depth, alpha, matrix, isSlice, ...more) => {
       if (!isSlice) crosshair(depth, alpha, matrix, isSlice, ...more);
@@ -90,6 +95,7 @@ export class Stage extends EventTarget {
     nv.scene.renderAzimuth = 200;
     nv.scene.renderElevation = 12;
     this.isFitted = false;
+    this.middle = null;
     this.resetView();
     this.goTo(grid.size.map((n) => Math.floor(n / 2)));
   }
@@ -233,7 +239,8 @@ export class Stage extends EventTarget {
     this.meshes = surfaces.map(({ label, points, triangles, opacity, visible }) => {
       const mm = new Float32Array(points.length);
       for (let i = 0; i < points.length; i += 3) mm.set(apply(this.grid.affine, points.subarray(i, i + 3)), i);
-      const color = new Uint8Array([...LABELS[label - 1].color, 255]);
+      // shading darkens surfaces: a little light makes up for it
+      const color = new Uint8Array([...LABELS[label - 1].color.map((part) => part + (255 - part) * 0.22), 255]);
       const mesh = new NVMesh(mm, triangles, LABELS[label - 1].name, color, opacity, visible, nv.gl);
       mesh.label = label;
       nv.addMesh(mesh);
@@ -243,18 +250,22 @@ export class Stage extends EventTarget {
     this.draw();
   }
 
-  /** Bring the surfaces as close as the 3D pane holds, whichever way they are turned. */
+  /** Turn the 3D pane about the surfaces, as close as it holds them whichever way they are turned. */
   fit3d() {
     const { nv } = this;
-    const [px, py, pz] = nv.pivot3D;
-    let farthest = 1;
+    const low = [Infinity, Infinity, Infinity];
+    const high = [-Infinity, -Infinity, -Infinity];
     for (const { pts } of this.meshes) {
-      for (let i = 0; i < pts.length; i += 3) {
-        farthest = Math.max(farthest, (pts[i] - px) ** 2 + (pts[i + 1] - py) ** 2 + (pts[i + 2] - pz) ** 2);
+      for (let i = 0; i < pts.length; i++) {
+        low[i % 3] = Math.min(low[i % 3], pts[i]);
+        high[i % 3] = Math.max(high[i % 3], pts[i]);
       }
     }
-    // NiiVue shows 0.8 of the way to the corner of what there is, divided by this factor
-    nv.scene.volScaleMultiplier = Math.max(1, (0.8 * nv.furthestFromPivot) / (1.05 * Math.sqrt(farthest)));
+    this.middle = low.map((from, axis) => (from + high[axis]) / 2);
+    const radius = Math.hypot(...low.map((from, axis) => high[axis] - from)) / 2;
+    nv.setPivot3D();
+    // NiiVue shows 0.8 of the way to the corner of all that there is, divided by this factor
+    nv.scene.volScaleMultiplier = Math.max(1, (0.8 * nv.furthestFromPivot) / (0.95 * radius));
     this.isFitted = true;
   }
 

@@ -52,6 +52,11 @@ export class StudyView {
     return this;
   }
 
+  /** Whether a study is still the one that is shown; the server may have sent it anew. */
+  #shows({ id }) {
+    return this.study?.id === id;
+  }
+
   get newest() {
     return this.study.versions.at(-1)?.number ?? 0;
   }
@@ -119,10 +124,11 @@ export class StudyView {
     const { study } = this;
     try {
       const labels = await this.#labels(version);
-      if (this.study !== study) return;
+      if (!this.#shows(study)) return;
       this.state.version = version;
       if (this.state.compare === version) await this.compareWith("");
       this.mask.setLabels(labels);
+      byId("stage").dataset.version = version;
       this.#refreshSurfaces(0);
       this.versions.update();
       this.downloads.update();
@@ -149,7 +155,7 @@ export class StudyView {
     this.findings.show(null, "Measuring …");
     try {
       const measurements = await api.measurements(study.id, state.version);
-      if (this.study !== study) return;
+      if (!this.#shows(study)) return;
       this.findings.show(measurements);
       this.#linesOf(measurements);
       if (first) this.#lookAtFirst(measurements);
@@ -211,6 +217,7 @@ export class StudyView {
         mask.hasUncertainty = true;
       }
       this.stage.setLook({ uncertainty: on ? 0.75 : 0 });
+      byId("stage").dataset.uncertainty = on ? "on" : "off";
     } catch (error) {
       problem(error);
       this.display.update();
@@ -302,8 +309,9 @@ export class StudyView {
       const labels = fromRas(mask.bits, new Uint8Array(image.grid.count), image.grid, (byte) => byte & 3);
       const body = await gzip(writeLabels(image.header, image.little, labels));
       const version = await api.saveMask(study.id, state.version || 0, body);
-      if (!study.versions.some(({ number }) => number === version.number)) study.versions.push(version);
-      if (this.study?.id !== study.id) return;
+      if (!this.#shows(study)) return;
+      const { versions } = this.study; // the server may have told of it before it answered
+      if (!versions.some(({ number }) => number === version.number)) versions.push(version);
       mask.edited = false;
       mask.history.clear();
       say(version.saved_as ? `Saved as ${version.saved_as}.` : `Saved as version ${version.number}.`);
@@ -330,7 +338,7 @@ export class StudyView {
 
   /** The server knows more of the study, such as a version that someone saved. */
   refreshed(study) {
-    this.study = { ...study, versions: study.versions };
+    this.study = study;
     this.versions.update();
   }
 

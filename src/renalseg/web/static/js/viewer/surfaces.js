@@ -19,7 +19,7 @@ export class Surfaces {
       const hasLesions = data.surfaces.some(({ label }) => label > 1);
       this.stage.setSurfaces(
         data.surfaces
-          .map((surface) => ({ ...surface, visible: Boolean(shown[surface.label]), opacity: surface.label === 1 && hasLesions ? 0.6 : 1 }))
+          .map((surface) => ({ ...surface, visible: Boolean(shown[surface.label]), opacity: surface.label === 1 && hasLesions ? 0.72 : 1 }))
           .sort((a, b) => b.label - a.label), // what is seen through is drawn last
       );
       this.stage.dispatchEvent(new Event("surfaces"));

@@ -16,7 +16,7 @@ export class Versions {
     element.replaceChildren(
       h("h2", {}, "Versions"),
       h("div", { class: "field" }, h("label", { for: "version" }, "Shown"), this.shown),
-      h("div", { class: "field" }, h("label", { for: "compare" }, "Compare with"), this.other),
+      h("div", { class: "field" }, h("label", { for: "compare" }, "Compare"), this.other),
       this.beforeRow,
       this.result,
     );
