@@ -140,6 +140,20 @@ def test_killed_while_it_receives_it_asks_for_the_rest_and_loses_nothing(node, a
     assert archive.counts() == {uid: 6}
 
 
+def test_a_sender_that_hangs_up_has_not_sent_a_study(node, archive, tmp_path):
+    files, uid = study(1, tmp_path / "a")
+
+    def hanging_up():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store(as_peer(node.config), caller(), files, hanging_up)
+    time.sleep(3 * node.config.quiet_s)
+    assert node.keys("incoming") == [pseudonym(uid)]
+    assert node.starts() == []
+    assert "the connection broke off" in (tmp_path / "node.log").read_text()
+
+
 def test_killed_while_one_study_is_worked_on_and_another_waits(node, archive, tmp_path):
     (first, one), (second, two) = study(1, tmp_path / "a"), study(2, tmp_path / "b", slices=5)
     with node.holding():

@@ -23,6 +23,7 @@ from orthanc import free_port, running
 from pacs_node import FAST, Killable, answers, as_peer, caller, leftovers, study, wait
 from renalseg.cli.pacs import app
 from renalseg.errors import PacsError
+from renalseg.pacs import dicomweb
 from renalseg.pacs.config import NodeConfig, Peer
 from renalseg.pacs.dimse import store
 from renalseg.pacs.faults import UnreachableError
@@ -315,6 +316,21 @@ def test_one_series_of_a_study(peer, puller, tmp_path):
         paths = pull(peer, uid, tmp_path / way, puller, series_uid="1.2.3", fetch=way)
         assert {path.parent.name for path in paths} == {"1.2.3"}
         assert len(paths) == len(files)
+
+
+def test_a_study_of_which_one_instance_does_not_come_is_not_there(
+    stored, peer, puller, tmp_path, monkeypatch
+):
+    whole = dicomweb.get
+
+    def losing(*arguments):
+        lost = []
+        keep = arguments[-1]
+        whole(*arguments[:-1], lambda *one: keep(*one) if lost else lost.append(one))
+
+    monkeypatch.setattr(dicomweb, "get", losing)
+    with pytest.raises(PacsError, match="1 of 4 instances did not come; fetch it again"):
+        pull(peer, stored[0], tmp_path, puller, fetch="dicomweb")
 
 
 @pytest.mark.parametrize("way", ["dicomweb", "move"])
