@@ -49,7 +49,7 @@ def tab(browser, **more):
         yield page
     finally:
         context.close()
-    assert wrong == []
+    assert not wrong, wrong
 
 
 def drop(page, name, content):

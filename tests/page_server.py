@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ CONFIG = PhantomConfig(in_plane_mm=(2, 2), slice_mm=(4, 4), tumor_mm=(20, 50), s
 TILES = 12
 
 
+@cache
 def phantom(number):
     """A phantom's CT, and what is in it."""
     made = make_phantom(CONFIG, number)

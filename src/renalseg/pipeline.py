@@ -42,6 +42,8 @@ from renalseg.volume import Volume
 from renalseg.volume.source import read_source
 
 if TYPE_CHECKING:
+    from ipyniivue import NiiVue
+
     from renalseg.clinical import Measurements
     from renalseg.types import AnyArray
 
@@ -92,6 +94,28 @@ class Segmentation:
             label.title: float((self.labels.array == label).sum()) * voxel_ml
             for label in FOREGROUND
         }
+
+    def show(self, ct: Volume | None = None) -> "NiiVue":
+        """The label map in a notebook's viewer, over the scan if it is given.
+
+        Raises:
+            RenalsegError: ipyniivue is not installed.
+            VolumeError: The scan lies on another grid.
+        """
+        from renalseg.report.notebook import notebook_view
+
+        return notebook_view(self.labels, ct)
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object]:
+        """What a notebook shows: the viewer where it is installed, and the volumes as text."""
+        from renalseg.report.notebook import is_available
+
+        parts = ", ".join(f"{name} {ml:.1f} ml" for name, ml in self.volumes_ml().items())
+        text = {"text/plain": f"Segmentation of {self.labels.shape}: {parts}"}
+        if not is_available():
+            return dict(text)
+        shown, _ = self.show()._repr_mimebundle_(**kwargs)
+        return {**shown, **text}
 
     def save(self, path: Path) -> None:
         """Write the label map on the grid that the scan was read from, its record beside it first.

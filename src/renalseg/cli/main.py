@@ -18,6 +18,7 @@ from renalseg.cli import (
     predict,
     report,
     serve,
+    view,
 )
 from renalseg.cli.console import printable
 from renalseg.errors import RenalsegError
@@ -35,6 +36,7 @@ app.command("postprocess")(postprocess.command)
 app.command("measure")(measure.command)
 app.command("report")(report.command)
 app.command("serve")(serve.command)
+app.command("view")(view.command)
 app.command("export")(export.command)
 app.add_typer(data.app, name="data")
 app.add_typer(experiment.app, name="experiment")

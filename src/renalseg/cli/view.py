@@ -25,11 +25,12 @@ def command(
     from renalseg.viewer.local import LocalStudy
     from renalseg.viewer.server import STATIC, ViewServer
 
+    study = LocalStudy.open(scan, mask)
     if not (STATIC / "vendor" / "niivue.js").is_file():
         raise RenalsegError(
-            "the page is not built: install npm (Node.js 18 or newer), then install renalseg again"
+            "NiiVue, which draws the scan, is not installed: install npm (Node.js), then install "
+            "renalseg again"
         )
-    study = LocalStudy.open(scan, mask)
     with ViewServer(study, port) as server:
         typer.echo(server.url)
         note("Ctrl-C stops.")
