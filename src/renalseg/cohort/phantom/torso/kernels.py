@@ -1,0 +1,229 @@
+"""The loops over voxels, compiled: where the patient lies, distances to shapes, painting.
+
+Coordinates are the patient's (down, back, left) in mm, float32, on I-P-L grids. Distances are
+negative inside. All textures come from one periodic tile of smooth noise (`tile.py`), read at a
+random offset and at any scale, so that no random field is ever drawn.
+"""
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
+
+import numpy as np
+from numba import njit
+
+#: Columns of a material, in order.
+MATERIAL = (
+    "hu",
+    "fine_hu",
+    "fine_mm",
+    "coarse_hu",
+    "coarse_mm",
+    "shell_hu",
+    "shell_mm",
+    "level",
+    "gas_hu",
+    "bubbles",
+    "bubble_mm",
+    "free",
+)
+_CELLS = 4.0  # a blob of the tile is about four cells wide
+
+
+@njit(cache=True, nogil=True)
+def noise(tile, z, y, x):
+    """The tile at a position in cells, periodic, linear between cells."""
+    fz, fy, fx = np.floor(z), np.floor(y), np.floor(x)
+    tz, ty, tx = np.float32(z - fz), np.float32(y - fy), np.float32(x - fx)
+    n = tile.shape[0] - 1
+    z0, y0, x0 = int(fz) & n, int(fy) & n, int(fx) & n
+    z1, y1, x1 = (z0 + 1) & n, (y0 + 1) & n, (x0 + 1) & n
+    one = np.float32(1)
+    a = tile[z0, y0, x0] * (one - tx) + tile[z0, y0, x1] * tx
+    b = tile[z0, y1, x0] * (one - tx) + tile[z0, y1, x1] * tx
+    c = tile[z1, y0, x0] * (one - tx) + tile[z1, y0, x1] * tx
+    d = tile[z1, y1, x0] * (one - tx) + tile[z1, y1, x1] * tx
+    return (a * (one - ty) + b * ty) * (one - tz) + (c * (one - ty) + d * ty) * tz
+
+
+@njit(cache=True, nogil=True)
+def coordinates(tile, shape, spacing, origin, rotation, bend, warp_mm, knot_mm, offsets):
+    """Patient positions of all voxels: turned, warped, the spine bent."""
+    out = np.empty((3, shape[0], shape[1], shape[2]), np.float32)
+    per = _CELLS / knot_mm
+    p = np.empty(3)
+    for i in range(shape[0]):
+        a = i * spacing[0] - origin[0]
+        for j in range(shape[1]):
+            b = j * spacing[1] - origin[1]
+            for k in range(shape[2]):
+                c = k * spacing[2] - origin[2]
+                for m in range(3):
+                    p[m] = rotation[m, 0] * a + rotation[m, 1] * b + rotation[m, 2] * c
+                    p[m] += warp_mm * noise(
+                        tile,
+                        a * per + offsets[m, 0],
+                        b * per + offsets[m, 1],
+                        c * per + offsets[m, 2],
+                    )
+                p[1] -= bend * ((p[0] - 15) / 100) ** 2
+                out[0, i, j, k], out[1, i, j, k], out[2, i, j, k] = p[0], p[1], p[2]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _part(part, z, y, x):
+    """Distance to an ellipsoid, a cone with round ends, or a plane."""
+    if part[0] == 0:
+        a, b, c = z - part[3], y - part[4], x - part[5]
+        u = part[6] * a + part[7] * b + part[8] * c
+        v = part[9] * a + part[10] * b + part[11] * c
+        w = part[12] * a + part[13] * b + part[14] * c
+        level = np.sqrt(u * u + v * v + w * w)
+        ga = part[6] * u + part[9] * v + part[12] * w
+        gb = part[7] * u + part[10] * v + part[13] * w
+        gc = part[8] * u + part[11] * v + part[14] * w
+        return level * (level - 1) / np.sqrt(ga * ga + gb * gb + gc * gc + 1e-9)
+    if part[0] == 1:
+        a, b, c = z - part[3], y - part[4], x - part[5]
+        da, db, dc = part[6], part[7], part[8]
+        t = (a * da + b * db + c * dc) / (da * da + db * db + dc * dc + 1e-6)
+        t = min(max(t, 0.0), 1.0)
+        a, b, c = a - t * da, b - t * db, c - t * dc
+        return np.sqrt(a * a + b * b + c * c) - (part[9] + t * (part[10] - part[9]))
+    return part[3] * z + part[4] * y + part[5] * x - part[6]
+
+
+@njit(cache=True, nogil=True)
+def add_parts(out, start, at, parts, boxes):
+    """Join parts into distances over a box, each within its own voxels.
+
+    Op 0 joins with a rounded crease, 1 cuts away, 2 keeps what is inside.
+    """
+    for n in range(parts.shape[0]):
+        op, blend = parts[n, 1], parts[n, 2]
+        for i in range(boxes[n, 0], boxes[n, 1]):
+            for j in range(boxes[n, 2], boxes[n, 3]):
+                for k in range(boxes[n, 4], boxes[n, 5]):
+                    d = _part(parts[n], at[0, i, j, k], at[1, i, j, k], at[2, i, j, k])
+                    a = out[i - start[0], j - start[1], k - start[2]]
+                    if op == 0:
+                        near = blend - abs(a - d)
+                        a = min(a, d)
+                        if near > 0:
+                            a -= near * near / (4 * blend)
+                    elif op == 1:
+                        a = max(a, -d)
+                    else:
+                        a = max(a, d)
+                    out[i - start[0], j - start[1], k - start[2]] = a
+
+
+@njit(cache=True, nogil=True)
+def bump(out, start, at, tile, size, feature_mm, offset):
+    """Move a surface out and in, where it is near."""
+    per = _CELLS / feature_mm
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                if abs(out[i, j, k]) < 3 * size + 8:
+                    z = at[0, start[0] + i, start[1] + j, start[2] + k]
+                    y = at[1, start[0] + i, start[1] + j, start[2] + k]
+                    x = at[2, start[0] + i, start[1] + j, start[2] + k]
+                    out[i, j, k] += size * noise(
+                        tile, z * per + offset[0], y * per + offset[1], x * per + offset[2]
+                    )
+
+
+@njit(cache=True, nogil=True)
+def keep_within(out, start, belly, gap):
+    """Keep a shape within the belly."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                b = belly[start[0] + i, start[1] + j, start[2] + k] + gap
+                out[i, j, k] = max(out[i, j, k], b)
+
+
+@njit(cache=True, nogil=True)
+def paint(hu, distance, start, at, tile, edge, material, offset):
+    """Paint a shape: wall, contents, gas above a level, bubbles, texture of two scales."""
+    m = material
+    fine, coarse = _CELLS / m[2], _CELLS / m[4]
+    bubble = _CELLS / m[10]
+    for i in range(distance.shape[0]):
+        for j in range(distance.shape[1]):
+            for k in range(distance.shape[2]):
+                d = distance[i, j, k]
+                share = 0.5 - d / edge
+                if share <= 0:
+                    continue
+                share = min(share, 1.0)
+                u, v, w = start[0] + i, start[1] + j, start[2] + k
+                old = hu[u, v, w]
+                if m[11] > 0:
+                    t = min(max((old + 70) / 60, 0.0), 1.0)
+                    share *= 1 - t * t * (3 - 2 * t)
+                    if share <= 0:
+                        continue
+                z, y, x = at[0, u, v, w], at[1, u, v, w], at[2, u, v, w]
+                value = m[0]
+                n = 0.0
+                if m[1] != 0:
+                    n = noise(
+                        tile, z * fine + offset[0], y * fine + offset[1], x * fine + offset[2]
+                    )
+                    value += m[1] * n
+                if m[3] != 0:
+                    value += m[3] * noise(
+                        tile, z * coarse + offset[1], y * coarse + offset[2], x * coarse + offset[0]
+                    )
+                if m[6] > 0:
+                    inner = min(max(0.5 - (d + m[6]) / edge, 0.0), 1.0)
+                    if inner > 0:
+                        gas = 0.0
+                        if y < m[7]:
+                            gas = min((m[7] - y) / edge + 0.5, 1.0)
+                        if m[9] < 9:
+                            b = noise(
+                                tile,
+                                z * bubble + offset[2],
+                                y * bubble + offset[0],
+                                x * bubble + offset[1],
+                            )
+                            gas = max(gas, min(max((b - m[9]) * 1.6, 0.0), 1.0))
+                        value += gas * (m[8] - value)
+                    value = m[5] + inner * (value - m[5])
+                hu[u, v, w] = old + share * (value - old)
+
+
+@njit(cache=True, nogil=True)
+def sample(values, at, start, shape, matrix, center, scale):
+    """Distances stored as int8 tenths of mm (times ``scale``) on a grid, at patient positions.
+
+    ``matrix`` and ``center`` take a patient position less the shape's center to its cells.
+    Outside of the grid the nearest cell holds.
+    """
+    out = np.empty((shape[0], shape[1], shape[2]), np.float32)
+    top = (values.shape[0] - 1.001, values.shape[1] - 1.001, values.shape[2] - 1.001)
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            for k in range(shape[2]):
+                a = at[0, start[0] + i, start[1] + j, start[2] + k] - center[0]
+                b = at[1, start[0] + i, start[1] + j, start[2] + k] - center[1]
+                c = at[2, start[0] + i, start[1] + j, start[2] + k] - center[2]
+                z = matrix[0, 0] * a + matrix[0, 1] * b + matrix[0, 2] * c + matrix[0, 3]
+                y = matrix[1, 0] * a + matrix[1, 1] * b + matrix[1, 2] * c + matrix[1, 3]
+                x = matrix[2, 0] * a + matrix[2, 1] * b + matrix[2, 2] * c + matrix[2, 3]
+                cz, cy, cx = (
+                    min(max(z, 0.0), top[0]),
+                    min(max(y, 0.0), top[1]),
+                    min(max(x, 0.0), top[2]),
+                )
+                beyond = abs(z - cz) + abs(y - cy) + abs(x - cx)
+                p, q, r = int(cz), int(cy), int(cx)
+                s, t, u = cz - p, cy - q, cx - r
+                low = (values[p, q, r] * (1 - u) + values[p, q, r + 1] * u) * (1 - t)
+                low += (values[p, q + 1, r] * (1 - u) + values[p, q + 1, r + 1] * u) * t
+                high = (values[p + 1, q, r] * (1 - u) + values[p + 1, q, r + 1] * u) * (1 - t)
+                high += (values[p + 1, q + 1, r] * (1 - u) + values[p + 1, q + 1, r + 1] * u) * t
+                out[i, j, k] = 0.1 * scale * (low * (1 - s) + high * s) + beyond
+    return out
