@@ -14,6 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from renalseg import __version__
 from renalseg.provenance import NOTICE
 from renalseg.web.hub import Stream
+from renalseg.web.kinds import suffix_of
 from renalseg.web.refusal import RefusedError
 from renalseg.web.results import Download
 from renalseg.web.services import Services
@@ -180,8 +181,8 @@ async def send(
     if own.state is not State.UPLOADING:
         raise RefusedError(HTTPStatus.CONFLICT, "this study has its files; begin a new one")
     kept = await services.uploads.receive(own.id, path, request.stream(), _length(request))
-    if kept:
-        name = path.split("/")[-1]
+    name = path.split("/")[-1]
+    if kept and suffix_of(name):  # a thousand DICOM files have no name that matters
         await asyncio.to_thread(services.store.set_file_name, own.id, name)
     return FileView(kept=kept)
 

@@ -77,7 +77,8 @@ class Job:
             shape=scan.volume.shape,
             spacing_mm=tuple(round(mm, 4) for mm in scan.volume.spacing_mm),
             warnings=tuple(
-                said(text, self.folder.path, self.study.file_name) for text in scan.warnings
+                said(text, self.folder.path, self.study.file_name or "the scan")
+                for text in scan.warnings
             ),
             is_dicom=scan.series is not None,
         )

@@ -81,7 +81,7 @@ class Store:
         return Study(**named)
 
     def set_file_name(self, identifier: str, file_name: str) -> None:
-        """Remember what the user calls the file that was sent last."""
+        """Remember what the user calls the image or archive that was sent."""
         with self._database.change() as db:
             db.execute("UPDATE study SET file_name = ? WHERE id = ?", (file_name, identifier))
 

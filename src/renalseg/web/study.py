@@ -81,7 +81,7 @@ class Study:
         id: 128 random bits.
         user: Whose it is.
         name: As the user calls it.
-        file_name: Of the file that was sent last.
+        file_name: Of the image or archive that was sent; empty of DICOM files.
         profile: How much work it is worth.
         uncertainty: Whether an entropy map was asked for.
         state: How far it is.
