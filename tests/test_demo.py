@@ -20,6 +20,7 @@ from renalseg.experiment.progress import Silent
 from renalseg.experiment.table_format import TableFormat
 from renalseg.models.checkpoints import load_checkpoint
 from renalseg.models.ensemble import Ensemble
+from renalseg.viewer.local import LocalStudy
 
 TINY = Path(__file__).with_name("tiny.yaml")
 
@@ -49,6 +50,15 @@ def test_demo_writes_page_tables_and_ensemble(demo):
     assert {"image-loss", "cascade", "ensemble", "ensemble-postprocessed"} == set(outcome.results)
     assert not list(folder.rglob("*.part*"))
     assert not list(folder.rglob("part-*"))
+
+
+def test_a_held_out_case_can_be_looked_at(demo):
+    folder, outcome = demo
+    scan, mask = outcome.to_look_at
+    assert scan.is_relative_to(folder / "cohort")
+    assert mask.parent.name == "ensemble-postprocessed"
+    study = LocalStudy.open(scan, mask)
+    assert study.record()["state"] == "done"
 
 
 def test_tables_are_written_in_every_format(demo):

@@ -1,5 +1,6 @@
 """``renalseg demo``: the whole of the paper at a small scale, on phantoms."""
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -34,3 +35,6 @@ def command(
         typer.echo(f"Tables    {path}")
     typer.echo(f"Ensemble  {outcome.ensemble}")
     typer.echo(f"\nTry it: renalseg predict SCAN.nii.gz -o MASK.nii.gz -m {outcome.ensemble}")
+    if outcome.to_look_at:
+        files = shlex.join(str(path) for path in outcome.to_look_at)
+        typer.echo(f"Look at its cases: renalseg view {files}")

@@ -44,6 +44,7 @@ class Outcome:
         tables: The files that they are written to.
         report: ``report.html``.
         ensemble: The final ensemble's folder, or None where a member was not trained.
+        to_look_at: A held-out scan with the mask that was found in it, if one was predicted.
     """
 
     results: dict[str, Scores]
@@ -51,6 +52,7 @@ class Outcome:
     tables: Mapping[TableFormat, Path]
     report: Path
     ensemble: Path | None
+    to_look_at: tuple[Path, Path] | None = None
 
     def text(self, form: TableFormat = TableFormat.MARKDOWN) -> str:
         """The tables as they are written."""
@@ -85,7 +87,7 @@ def conclude(
     report = root / "report.html"
     _write_statistics(job, cohort, found)
     best = names[-1] if names else None
-    outcome = Outcome(results, filled, tables, report, _ensemble(job))
+    outcome = Outcome(results, filled, tables, report, _ensemble(job), _to_look_at(job, names))
     with stage(reporter, "draw the page"):
         write_report(
             report,
@@ -107,6 +109,18 @@ def conclude(
             notes=list(notes),
         )
     return outcome
+
+
+def _to_look_at(job: Job, names: Sequence[str]) -> tuple[Path, Path] | None:
+    """A held-out scan, and what the best model found in it."""
+    folder = predictions_folder(job.workspace)
+    images = {case.case_id: case.image for case in job.training_set.cases}
+    for _, case_id in sorted(job.held_out, key=lambda held_out: held_out[1]):
+        for name in reversed(names):
+            mask = prediction_path(folder, name, case_id)
+            if mask.is_file():
+                return images[case_id], mask
+    return None
 
 
 def _evaluate(
