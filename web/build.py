@@ -68,15 +68,11 @@ def build(taken: Taken = NIIVUE) -> None:
                 f"npm sent another {taken.package} {pinned['version']} than package-lock.json "
                 f"pins: expected {pinned['integrity']}, got sha512-{digest}"
             )
-        taken.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = taken.path.with_suffix(".part")
-        with tarfile.open(archive) as packed:
-            content = packed.extractfile(f"package/{taken.member}")
-            if content is None:
-                raise BuildError(f"{taken.package} holds no {taken.member}")
-            with content, beside.open("wb") as out:
-                shutil.copyfileobj(content, out)
-        beside.replace(taken.path)
+        content = _member(archive, taken)
+    taken.path.parent.mkdir(parents=True, exist_ok=True)
+    beside = taken.path.with_suffix(".part")
+    beside.write_bytes(content)
+    beside.replace(taken.path)
     _stamp_path(taken).write_text(pinned["integrity"] + "\n")
 
 
@@ -106,6 +102,17 @@ def _fetch(package: str, folder: Path) -> Path:
     if archive is None:
         raise BuildError(f"npm did not get {package}")
     return archive
+
+
+def _member(archive: Path, taken: Taken) -> bytes:
+    with tarfile.open(archive) as packed:
+        try:
+            content = packed.extractfile(f"package/{taken.member}")
+        except KeyError:
+            content = None
+        if content is None:
+            raise BuildError(f"{taken.package} holds no {taken.member}")
+        return content.read()
 
 
 def _pinned(taken: Taken) -> dict[str, str]:
