@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # What tests start: a browser, an archive, a DICOM checker. Without them these tests skip.
-SYSTEM := chromium dicom3tools orthanc orthanc-dicomweb
+SYSTEM := chromium dicom3tools fonts-liberation orthanc orthanc-dicomweb
 
 .PHONY: demo test system clean
 

@@ -106,7 +106,7 @@ def test_the_scan_of_a_worker_that_was_killed_is_done_by_another(address, option
 def test_a_scan_whose_worker_is_lost_each_time_is_its_own_problem(
     address, options, pairs, monkeypatch
 ):
-    def lost(pair, options, uncertainty):
+    def lost(pair, options, *_):
         if pair[0].name == "b.nii.gz":
             raise ray.exceptions.WorkerCrashedError
         return predict_files([pair], options.load).__next__()

@@ -1,10 +1,14 @@
-"""What results can be written as, and how their files are named."""
+"""Which files there are, by their names: images, and what results are written as."""
 
 from enum import StrEnum
 from pathlib import Path
 
 from renalseg.errors import VolumeError
-from renalseg.volume.files import SUFFIXES
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+#: The endings of all image files that can be read and written.
+SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 
 
 class Format(StrEnum):

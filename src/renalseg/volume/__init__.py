@@ -1,6 +1,6 @@
 """A CT or label map and its place in the patient."""
 
-from renalseg.volume.files import SUFFIXES
+from renalseg.formats import SUFFIXES
 from renalseg.volume.read import read_grid, read_image, read_labels
 from renalseg.volume.volume import Volume
 from renalseg.volume.warning import UnusualImageWarning

@@ -12,12 +12,8 @@ from zlib import crc32
 import numpy as np
 
 from renalseg.errors import VolumeError
+from renalseg.formats import NIFTI_SUFFIXES, SUFFIXES
 from renalseg.types import Affine, AnyArray
-
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-#: The endings of all files that can be read and written.
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +40,10 @@ def format_suffix(path: Path) -> str:
         VolumeError: It is none that renalseg knows.
     """
     name = path.name.lower()
-    for suffix in NIFTI_SUFFIXES + ITK_SUFFIXES:
+    for suffix in SUFFIXES:
         if name.endswith(suffix):
             return suffix
-    known = ", ".join(NIFTI_SUFFIXES + ITK_SUFFIXES)
+    known = ", ".join(SUFFIXES)
     raise VolumeError(f"{path}: unknown suffix; expected one of {known}; convert it to one of them")
 
 

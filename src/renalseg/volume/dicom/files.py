@@ -10,7 +10,7 @@ from pathlib import Path
 
 from renalseg.archive import DamagedZipError, NoRoomError, unpack
 from renalseg.errors import VolumeError
-from renalseg.volume.files import SUFFIXES
+from renalseg.formats import SUFFIXES
 
 #: How much of a file shows what it is.
 HEAD_BYTES = 2048
