@@ -103,6 +103,9 @@ def test_a_correction_goes_back_to_the_series(client, study, folder):
     again = pydicom.dcmread(io.BytesIO(again.content))
     assert np.array_equal(first.pixel_array, again.pixel_array)
     assert first.SOPInstanceUID != again.SOPInstanceUID
+    kinds = [seg.SegmentSequence[0].SegmentAlgorithmType for seg in (first, again)]
+    assert kinds == ["AUTOMATIC", "SEMIAUTOMATIC"]
+    assert again.ContentCreatorName == "local^"
 
 
 def test_a_series_with_a_gap_fails_in_words(client, folder):

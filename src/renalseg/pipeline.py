@@ -63,6 +63,7 @@ class Segmentation:
         entropy: How undecided the ensemble is, 0 to 1, if it was asked for.
         lesions: Each lesion with the members' agreement on it, if it was asked for.
         members: The label map of each member, if uncertainty was asked for.
+        corrected_by: The person who changed the labels; nobody as they come from the networks.
     """
 
     labels: Volume
@@ -72,6 +73,7 @@ class Segmentation:
     entropy: Volume | None = None
     lesions: tuple[LesionAgreement, ...] = ()
     members: tuple[LabelArray, ...] = ()
+    corrected_by: str = ""
 
     def measure(self, ct: Volume | None = None) -> "Measurements":
         """Measure kidneys and lesions; with an interval over the members where they are kept.

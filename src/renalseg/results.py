@@ -194,4 +194,5 @@ class _Made:
     def _about(self) -> dict[str, Any]:
         """What segments are named by: lesions have the numbers of the report."""
         numbers = self.measurements if self.is_measured else None
-        return {"measurements": numbers, "model": self.model}
+        by = self.segmentation.corrected_by
+        return {"measurements": numbers, "model": self.model, "corrected_by": by}

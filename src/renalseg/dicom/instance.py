@@ -41,10 +41,17 @@ class Algorithm:
     Attributes:
         version: Of renalseg.
         model: Name of the ensemble that was run, where it is known.
+        corrected_by: The person who corrected its result.
     """
 
     version: str
     model: str = ""
+    corrected_by: str = ""
+
+    @property
+    def kind(self) -> str:
+        """As DICOM calls it: whether a person had a part in it."""
+        return "SEMIAUTOMATIC" if self.corrected_by else "AUTOMATIC"
 
     @property
     def parameters(self) -> dict[str, str] | None:

@@ -36,6 +36,7 @@ def write_segmentation(
     measurements: "Measurements | None" = None,
     algorithm_version: str = __version__,
     model: str = "",
+    corrected_by: str = "",
 ) -> "Dataset":
     """Write a label map as a DICOM Segmentation.
 
@@ -48,6 +49,7 @@ def write_segmentation(
         measurements: Of the same labels; lesions keep their numbers.
         algorithm_version: Of renalseg.
         model: Name of the ensemble that was run.
+        corrected_by: The person who corrected the labels, if one did.
 
     Returns:
         What was written; a report can refer to it.
@@ -56,11 +58,12 @@ def write_segmentation(
         VolumeError: The labels do not lie on the images, the headers do not say where these are,
             or the file cannot be written.
     """
+    algorithm = Algorithm(algorithm_version, model, corrected_by)
     lesions = () if measurements is None else measurements.lesions
     with kept_as_found():
         source = source_images(headers)
         segments = find_segments(labels_on_source, source, lesions)
-        instance = _segmentation(segments, source, Algorithm(algorithm_version, model))
+        instance = _segmentation(segments, source, algorithm)
         save(instance, path)
     return instance
 
@@ -90,10 +93,16 @@ def _segmentation(segments: Segments, source: SourceImages, algorithm: Algorithm
         ),
         omit_empty_frames=not is_empty,
         content_label="KIDNEY",
+        content_creator_name=_person(algorithm.corrected_by),
         content_description=f"Kidneys, tumors and cysts: {NOT_FOR_DIAGNOSIS}",
         **more,
         **new_instance("segmentation", SeriesNumber.SEGMENTATION, algorithm),
     )
+
+
+def _person(name: str) -> str | None:
+    """As DICOM writes names: the caret says that there is one part on purpose."""
+    return (name if "^" in name else f"{name[:60]}^") if name else None
 
 
 def _description(segment: Segment, number: int, algorithm: Algorithm) -> "SegmentDescription":
@@ -110,7 +119,7 @@ def _description(segment: Segment, number: int, algorithm: Algorithm) -> "Segmen
         segment_label=segment.title,
         segmented_property_category=code(CATEGORIES[segment.label]),
         segmented_property_type=code(CONCEPTS[segment.label]),
-        algorithm_type="AUTOMATIC",
+        algorithm_type=algorithm.kind,
         algorithm_identification=AlgorithmIdentificationSequence(
             NAME,
             codes.cid7162.ArtificialIntelligence,

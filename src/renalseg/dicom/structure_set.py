@@ -48,6 +48,7 @@ def write_structure_set(
     measurements: "Measurements | None" = None,
     algorithm_version: str = __version__,
     model: str = "",
+    corrected_by: str = "",
 ) -> "Dataset":
     """Write a label map's outlines as an RT Structure Set: contours on the source's own slices.
 
@@ -60,6 +61,7 @@ def write_structure_set(
         measurements: Of the same labels; lesions keep their numbers.
         algorithm_version: Of renalseg.
         model: Name of the ensemble that was run.
+        corrected_by: The person who corrected the labels, if one did.
 
     Returns:
         What was written.
@@ -68,11 +70,12 @@ def write_structure_set(
         VolumeError: The labels do not lie on the images, the headers do not say where these are,
             or the file cannot be written.
     """
+    algorithm = Algorithm(algorithm_version, model, corrected_by)
     lesions = () if measurements is None else measurements.lesions
     with kept_as_found():
         source = source_images(headers)
         segments = find_segments(labels_on_source, source, lesions)
-        instance = _structure_set(segments, source, Algorithm(algorithm_version, model))
+        instance = _structure_set(segments, source, algorithm)
         save(instance, path)
     return instance
 
@@ -134,7 +137,7 @@ def _region(segment: Segment, number: int, source: SourceImages, algorithm: Algo
     region.ReferencedFrameOfReferenceUID = source.first.FrameOfReferenceUID
     region.ROIName = segment.title
     region.ROIDescription = f"Research, {NOT_FOR_DIAGNOSIS}"
-    region.ROIGenerationAlgorithm = "AUTOMATIC"
+    region.ROIGenerationAlgorithm = algorithm.kind
     region.ROIGenerationDescription = _made_by(algorithm)[:64]
     return region
 

@@ -158,6 +158,7 @@ def _write_dicom(
     found = KeptSegmentation(
         labels=scan.volume.like(labels.array),
         made_by=(version.by,),
+        corrected_by="" if version.number == 1 else version.by,
         provenance=_provenance(version, folder),
         kept=measurements,
     )
