@@ -33,9 +33,8 @@ vec2 part;
 vec2 uX; // change of the place in voxels per screen pixel along x and y
 vec2 uY;
 
-ivec3 inside(ivec3 at) { return clamp(at, ivec3(0), size - 1); }
-float hu(ivec3 at) { return float(texelFetch(ct, inside(at), 0).r); }
-int byteAt(ivec3 at) { return int(texelFetch(bits, inside(at), 0).r); }
+float hu(ivec3 at) { return float(texelFetch(ct, at, 0).r); }
+int byteAt(ivec3 at) { return int(texelFetch(bits, at, 0).r); }
 float mixed(float a, float b, float c, float d) { return mix(mix(a, b, part.x), mix(c, d, part.x), part.y); }
 vec3 colorOf(int label) { return label == 1 ? color1 : label == 2 ? color2 : color3; }
 
@@ -95,27 +94,33 @@ void main() {
 	part = fract(flat_place);
 	uX = dFdx(flat_place);
 	uY = dFdy(flat_place);
-	float value = mixed(hu(corner), hu(corner + stepU), hu(corner + stepV), hu(corner + stepU + stepV));
+	ivec3 at00 = clamp(corner, ivec3(0), size - 1);
+	ivec3 at11 = clamp(corner + stepU + stepV, ivec3(0), size - 1);
+	ivec3 at10 = at00 + stepU * (at11 - at00);
+	ivec3 at01 = at00 + stepV * (at11 - at00);
+	float value = mixed(hu(at00), hu(at10), hu(at01), hu(at11));
 	vec3 seen = vec3(clamp((value - low) / max(high - low, 1.0), 0.0, 1.0));
 
-	ivec4 bytes = ivec4(byteAt(corner), byteAt(corner + stepU), byteAt(corner + stepV), byteAt(corner + stepU + stepV));
+	ivec4 bytes = ivec4(byteAt(at00), byteAt(at10), byteAt(at01), byteAt(at11));
 	if (uncertainty > 0.0) {
 		vec4 levels = vec4(bytes >> 4) / 15.0;
 		float level = mixed(levels.x, levels.y, levels.z, levels.w);
 		seen = mix(seen, heat(level), uncertainty * smoothstep(0.02, 0.25, level));
 	}
-	float edge;
-	int label = smoothEdges > 0.5 ? labelAt(bytes & 3, edge) : squareAt(bytes & 3, edge);
-	if (label > 0 && shown[label] > 0.5) {
-		float line = lineOpacity * (1.0 - smoothstep(lineWidth - 0.5, lineWidth + 0.5, edge));
-		seen = mix(seen, colorOf(label), max(fillOpacity, line));
-	}
-	if (compared > 0.5) {
-		float otherEdge;
-		int other = smoothEdges > 0.5 ? labelAt((bytes >> 2) & 3, otherEdge) : squareAt((bytes >> 2) & 3, otherEdge);
-		if (other > 0 && shown[other] > 0.5) {
-			float line = 1.0 - smoothstep(lineWidth - 0.5, lineWidth + 0.5, otherEdge);
-			seen = mix(seen, mix(colorOf(other), vec3(1.0), 0.75), line);
+	if (any(notEqual(bytes & 15, ivec4(0)))) { // most of a body has no label: this spares slow cards half the work
+		float edge;
+		int label = smoothEdges > 0.5 ? labelAt(bytes & 3, edge) : squareAt(bytes & 3, edge);
+		if (label > 0 && shown[label] > 0.5) {
+			float line = lineOpacity * (1.0 - smoothstep(lineWidth - 0.5, lineWidth + 0.5, edge));
+			seen = mix(seen, colorOf(label), max(fillOpacity, line));
+		}
+		if (compared > 0.5) {
+			float otherEdge;
+			int other = smoothEdges > 0.5 ? labelAt((bytes >> 2) & 3, otherEdge) : squareAt((bytes >> 2) & 3, otherEdge);
+			if (other > 0 && shown[other] > 0.5) {
+				float line = 1.0 - smoothstep(lineWidth - 0.5, lineWidth + 0.5, otherEdge);
+				seen = mix(seen, mix(colorOf(other), vec3(1.0), 0.75), line);
+			}
 		}
 	}
 	color = vec4(seen, opacity);

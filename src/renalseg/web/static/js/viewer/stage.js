@@ -15,7 +15,6 @@ const OPTIONS = {
   dragAndDropEnabled: false,
   isOrientationTextVisible: false, // overlay.js
   isOrientCube: true,
-  isAntiAlias: true,
   backColor: [0.02, 0.024, 0.03, 1],
   crosshairColor: [0.36, 0.72, 0.83, 0.8],
   crosshairWidthUnit: "mm",
@@ -45,7 +44,7 @@ export class Stage extends EventTarget {
 
   async start() {
     const { nv } = this;
-    await nv.attachToCanvas(this.canvas, true);
+    await nv.attachToCanvas(this.canvas); // smooths edges where the machine has cores to spare
     this.#fillPanes();
     nv.setCustomSliceShader(SLICE_SHADER);
     this.textures = new Textures(nv.gl);
