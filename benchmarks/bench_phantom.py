@@ -24,7 +24,12 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # a process a core
 
-from renalseg.cohort.phantom.torso import REALISM, ShapeBank, TorsoConfig, make_torso
+from renalseg.cohort.phantom.torso import (  # noqa: E402  threads are set before numpy loads
+    REALISM,
+    ShapeBank,
+    TorsoConfig,
+    make_torso,
+)
 
 WANTED_PER_S = 2.0
 

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, label
 
+from renalseg.cohort import Cohort
 from renalseg.cohort.phantom import PhantomConfig, Phase, write_phantom_cohort
-from renalseg.cohort.phantom.torso import REALISM, VARIANTS, ShapeBank, TorsoConfig, make_torso
+from renalseg.cohort.phantom.torso import (
+    REALISM,
+    VARIANTS,
+    ShapeBank,
+    TorsoConfig,
+    make_torso,
+    write_torso_cohort,
+)
 from renalseg.cohort.phantom.torso.timing import draw_contrast
 from renalseg.errors import CohortError
 
@@ -129,6 +137,26 @@ def test_variants_are_drawn_as_often_as_they_say():
     seen = [make_torso(tiny, index).variant for index in range(40)]
     assert 0.45 < seen.count("usual") / 40 < 0.85
     assert len(set(seen)) >= 4
+
+
+def test_cohort_of_torsos_is_read_as_one(tmp_path):
+    paths = write_torso_cohort(tmp_path, COARSE, [4, 7])
+    assert [path.name for path in paths] == ["case_00004", "case_00007"]
+    cases = Cohort.open(tmp_path).cases
+    assert [case.problems() for case in cases] == [[], []]
+    stored = np.asarray(nibabel.load(cases[1].segmentation_path).dataobj)
+    np.testing.assert_array_equal(stored, make_torso(COARSE, 7).labels)
+
+
+def test_dilated_collecting_system_is_no_kidney():
+    config = replace(COARSE, shape=(40, 64, 72), variant="usual")
+    for index in range(40):  # one kidney of ten is dilated
+        whole = make_torso(config, index).labels > 0
+        plain = make_torso(replace(config, leave_out={"variants"}), index).labels > 0
+        assert not (whole & ~plain).any()
+        if (plain & ~whole).any():
+            return
+    pytest.fail("none was dilated")
 
 
 def test_patches_from_anywhere_often_have_no_kidney():

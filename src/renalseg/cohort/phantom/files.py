@@ -1,6 +1,10 @@
-"""NIfTI files whose bytes depend on nothing but their content."""
+"""NIfTI files whose bytes depend on nothing but their content, and folders of them."""
 
+import os
+import shutil
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -32,3 +36,17 @@ def gz(content: bytes, level: int = 1) -> bytes:
 def nifti_gz(array: AnyArray, affine: AnyArray) -> bytes:
     """A whole compressed NIfTI file."""
     return gz(nifti_header(array.shape, array.dtype, affine) + array.tobytes("F"))
+
+
+def write_folder(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write a folder of named files beside, then rename it: it stands whole or not at all."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        for name, content in files:
+            (beside / name).parent.mkdir(exist_ok=True)
+            (beside / name).write_bytes(content)
+        beside.replace(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from renalseg.cohort.phantom.config import PhantomConfig
-from renalseg.cohort.phantom.files import nifti_gz
+from renalseg.cohort.phantom.files import nifti_gz, write_folder
 from renalseg.cohort.phantom.synthesis import Phantom, make_phantom
 from renalseg.errors import CohortError
 
@@ -43,9 +42,9 @@ def write_phantom_cohort(
             if config.headers_only:
                 from renalseg.cohort.phantom.headers import hollow_case
 
-                _write_folder(case, hollow_case(config, number))
+                write_folder(case, hollow_case(config, number))
             else:
-                _write_folder(case, _case_files(make_phantom(config, number)))
+                write_folder(case, _case_files(make_phantom(config, number)))
         paths.append(case)
         if on_case is not None:
             on_case(done, config.cases)
@@ -121,15 +120,3 @@ def _write_file(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_bytes(content)
     beside.replace(path)
-
-
-def _write_folder(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    (beside / "segmentations").mkdir(parents=True)
-    try:
-        for name, content in files:
-            (beside / name).write_bytes(content)
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

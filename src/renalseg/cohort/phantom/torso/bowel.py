@@ -38,7 +38,7 @@ def _small_bowel(stage: Stage, rng: np.random.Generator, p: Patient, contrast: C
     push = [wave * np.float32(0.22 * size) * stage.texture(region, rng, 60) for _ in range(3)]
     z, y, x = wave * down + push[0], wave * back + push[1], wave * left + push[2]
     wind = np.sin(z) * np.cos(y) + np.sin(y) * np.cos(x) + np.sin(x) * np.cos(z)
-    crowd = float(rng.uniform(-0.5, 0.55))
+    crowd = float(rng.uniform(-0.3, 0.85))
     shape = (np.float32(crowd) - wind) * np.float32(0.62 / wave)
     behind = back - np.float32(p.middle + 0.4 * p.half_depth)
     behind = behind - 60 * np.clip((down - 120) / 60, 0, 1)
@@ -64,7 +64,7 @@ def _small_bowel(stage: Stage, rng: np.random.Generator, p: Patient, contrast: C
             Material(
                 content,
                 fine_hu=6,
-                coarse_hu=float(rng.uniform(60, 250)) if full else 5.0,
+                coarse_hu=-float(rng.uniform(60, 250)) if full else 5.0,
                 coarse_mm=55,
                 shell_hu=contrast.hu["wall"],
                 shell_mm=wall,

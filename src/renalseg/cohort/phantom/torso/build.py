@@ -29,7 +29,7 @@ def draw_build(rng: np.random.Generator, *, varied: bool) -> Patient:
         fat = float(np.clip(rng.lognormal(np.log(16), 0.65), 2.5, 70))
     else:
         fat = float(rng.uniform(12, 20))
-    width = float(np.clip(rng.normal(145, 13) + 0.12 * fat, 110, 188))
+    width = float(np.clip(rng.normal(151, 14) + 0.12 * fat, 112, 192))
     # Men keep their fat within, women under the skin.
     inner = float(rng.uniform(0.1, 0.7))
     return Patient(
@@ -42,7 +42,7 @@ def draw_build(rng: np.random.Generator, *, varied: bool) -> Patient:
         dome=float(rng.uniform(-150, -95)),
         back=float(rng.uniform(60, 74)),
         lean=float(rng.uniform(0, 1)),
-        bone=float(rng.uniform(90, 280)),
+        bone=float(rng.uniform(60, 250)),
     )
 
 

@@ -44,28 +44,27 @@ PAINT = (
 )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _oval(x, y, width, depth):
-    """Distance to a superellipse of exponent 2.5."""
-    u, v = abs(x) / width, abs(y) / depth
-    total = u * u * np.sqrt(u) + v * v * np.sqrt(v) + 1e-4
-    level = total**0.4
+    """Distance to an oval between an ellipse and a box: a superellipse without its powers."""
+    u, v = (x / width) ** 2, (y / depth) ** 2
+    level = 0.58 * np.sqrt(u + v) + 0.42 * np.sqrt(np.sqrt(u * u + v * v)) + 1e-3
     r = np.sqrt(x * x + y * y)
     return r - r / level
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _clip(x):
     return min(max(x, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _smooth(x, low, high):
     t = _clip((x - low) / (high - low))
     return t * t * (3 - 2 * t)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fascia(row, down, back, left, thigh_top):
     """Distance to the outer surface of the muscles of trunk and thighs."""
     ahead = back - row[1]
@@ -78,7 +77,7 @@ def _fascia(row, down, back, left, thigh_top):
     return fascia
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fat(row, ahead, side):
     """How thick the fat under the skin is here."""
     turn = ahead / (abs(ahead) + side + 1e-3)
@@ -86,7 +85,7 @@ def _fat(row, ahead, side):
     return fat + (row[3] - row[5]) * _smooth(-turn, 0.0, 0.8)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _wall(row, paint, place, depth, tile, offset, fine, grain):
     """HU of the muscles of the wall: layers at the flanks, recti in front, bundles elsewhere."""
     down, back, left = place
@@ -115,18 +114,18 @@ def _wall(row, paint, place, depth, tile, offset, fine, grain):
     return hu
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _above(row, paint, place, cavity):
     """How far a position lies above the diaphragm: two domes, steep at the wall."""
     down, back, left = place
     behind = _smooth(back - row[1], -0.4 * row[2], 0.7 * row[2])
-    recess = np.exp(min(cavity, 0.0) / 13)
+    recess = np.exp(min(cavity, 0.0) / 13) if cavity > -90 else 0.0
     across = min(max(left / paint[8], -1.0), 1.0)
     dome = paint[7] + (25 + 45 * behind) * recess + 10 * across + 88 * (abs(across) - 0.5) ** 2
     return (dome - 22 - down) / (1 + 2.5 * recess)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _chest(value, paint, place, chest, edge, fine, grain):
     """A thin diaphragm, then lung, with fluid behind in some."""
     muscle_hu, effusion = paint[1], paint[16]
@@ -137,7 +136,7 @@ def _chest(value, paint, place, chest, edge, fine, grain):
     return value + _clip(0.5 - chest / edge) * (lung - value)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _ribs(value, row, paint, place, deep, edge, fine):
     """Ribs, which run down and forward within the wall, and their cartilage."""
     down, back, left = place
@@ -163,7 +162,7 @@ def _ribs(value, row, paint, place, deep, edge, fine):
     return value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _within(value, row, paint, place, fascia, tile, offset, edge, fine, grain):
     """What lies within the fascia; HU and the distance of the belly."""
     down, back, left = place
@@ -171,8 +170,9 @@ def _within(value, row, paint, place, fascia, tile, offset, edge, fine, grain):
     cavity = max(cavity, fascia + 6)
     thick = max(cavity - fascia, 4.0)
     wall = _clip(0.5 - fascia / edge)
-    hu = _wall(row, paint, place, -fascia / thick, tile, offset, fine, grain)
-    value += wall * (hu - value)
+    if cavity > -edge:
+        hu = _wall(row, paint, place, -fascia / thick, tile, offset, fine, grain)
+        value += wall * (hu - value)
     above = _above(row, paint, place, cavity)
     if cavity < edge:
         strand = paint[4] * min(max(fine, -0.4), 3.0)
@@ -184,7 +184,7 @@ def _within(value, row, paint, place, fascia, tile, offset, edge, fine, grain):
     return value, max(cavity, above)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
     """Lay down everything that is not an organ."""
     row = np.empty(profile.shape[1])
@@ -198,15 +198,23 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
                 n = int(where)
                 for m in range(profile.shape[1]):
                     row[m] = profile[n, m] + (where - n) * (profile[n + 1, m] - profile[n, m])
+                belly[i, j, k] = 200.0
+                if down < thigh_top and max(abs(left) - row[0], abs(back - row[1]) - row[2]) > 110:
+                    continue
                 fascia = _fascia(row, down, back, left, thigh_top)
                 belly[i, j, k] = max(fascia, 6.0)
                 if fascia > 110:
                     continue
-                lump = noise(
-                    tile, down * 0.06 + offset[0], back * 0.06 + offset[1], left * 0.06 + offset[2]
-                )
-                fat = _fat(row, back - row[1], abs(left)) * (1 + lumps * lump)
-                skin = fascia - max(fat, 1.5) - 1.5
+                skin = -100.0
+                if fascia > -2 * edge:
+                    lump = noise(
+                        tile,
+                        down * 0.06 + offset[0],
+                        back * 0.06 + offset[1],
+                        left * 0.06 + offset[2],
+                    )
+                    fat = _fat(row, back - row[1], abs(left)) * (1 + lumps * lump)
+                    skin = fascia - max(fat, 1.5) - 1.5
                 out = _clip(0.5 - skin / edge)
                 if out <= 0:
                     continue
@@ -217,9 +225,10 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
                     tile, down * 0.8 + offset[1], back * 0.8 + offset[2], left * 0.8 + offset[0]
                 )
                 value = hu[i, j, k]
-                value += out * (paint[2] - value)
-                septa = paint[0] + np.exp(-((fine / 0.14) ** 2)) * 12 + 2 * grain
-                value += _clip(0.5 - (skin + 2.5) / edge) * (septa - value)
+                if skin > -99:
+                    value += out * (paint[2] - value)
+                    septa = paint[0] + np.exp(-((fine / 0.14) ** 2)) * 12 + 2 * grain
+                    value += _clip(0.5 - (skin + 2.5) / edge) * (septa - value)
                 if fascia < 0.5 * edge:
                     place = (down, back, left)
                     value, inside = _within(

@@ -34,12 +34,12 @@ class Pelvis:
         female = bool(rng.random() < 0.5)
         low = 3.5 * patient.vertebra + rng.uniform(78, 96) * scale
         hip = (float(low), float(rng.uniform(-14, 4)), (91 + 3 * female) * scale)
-        return cls(scale, female, hip, patient.bone, float(rng.uniform(450, 950)))
+        return cls(scale, female, hip, patient.bone, float(rng.uniform(350, 850)))
 
     @property
     def solid(self) -> Material:
         """Bone with its shell."""
-        return Material(self.bone, fine_hu=30, fine_mm=7, shell_hu=self.cortex, shell_mm=2.6)
+        return Material(self.bone, fine_hu=30, fine_mm=7, shell_hu=self.cortex, shell_mm=2.2)
 
     def place(self, down: float, back: float, left: float, side: float) -> tuple[float, ...]:
         """A position given from the middle between the hips."""

@@ -33,33 +33,33 @@ def paint_spine(
         patient.vertebra,
         end,
         patient.bone,
-        float(rng.uniform(250, 650)),
+        float(rng.uniform(150, 520)),
         float(rng.uniform(0.9, 1.12)),
         contrast.fat,
         rng.uniform(0, SIDE, 3),
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _round(x, y, a, b):
     u, v = x / a, y / b
     level = np.sqrt(u * u + v * v)
     return level * (level - 1) / np.sqrt((u / a) ** 2 + (v / b) ** 2 + 1e-9)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _ball(x, y, z, a, b, c):
     u, v, w = x / a, y / b, z / c
     level = np.sqrt(u * u + v * v + w * w)
     return level * (level - 1) / np.sqrt((u / a) ** 2 + (v / b) ** 2 + (w / c) ** 2 + 1e-9)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _share(d, edge):
     return min(max(0.5 - d / edge, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _spine(hu, box, at, tile, edge, height, end, bone, hard, size, fat, offset):
     for i in range(box[0, 0], box[0, 1]):
         for j in range(box[1, 0], box[1, 1]):
@@ -108,7 +108,8 @@ def paint_muscles(
     hu = contrast.hu["muscle"]
     marbled = float(rng.uniform(2, 6) + 30 * max(0.0, 0.6 - patient.lean))
     plain = Material(hu, fine_hu=3, fine_mm=7, coarse_hu=3)
-    coat = Material(contrast.fat, fine_hu=6, fine_mm=8)
+    faint = float(rng.uniform(0.2, 1.0))
+    coat = Material(hu + faint * (contrast.fat - hu), fine_hu=6, fine_mm=8)
     fatty = Material(hu - 0.5 * marbled, fine_hu=marbled, fine_mm=8, coarse_hu=4, coarse_mm=30)
     behind = patient.back - 18
     for side in (-1.0, 1.0):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Material:
         hu: Of the inside.
         fine_hu: Strength of the fine texture; ``fine_mm`` its grain.
         fine_mm: See there.
-        coarse_hu: Strength of the coarse texture; ``coarse_mm`` its grain.
+        coarse_hu: Strength of the coarse texture; below 0 it only brightens.
         coarse_mm: See there.
         shell_hu: Of the wall or cortex, where ``shell_mm`` is above 0.
         shell_mm: Its thickness.
@@ -142,7 +143,7 @@ class Stage:
     hu: AnyArray
     belly: AnyArray
 
-    @property
+    @cached_property
     def edge_mm(self) -> float:
         """The width over which two tissues share voxels."""
         return max(float(np.mean(self.grid.spacing_mm)), 0.8)

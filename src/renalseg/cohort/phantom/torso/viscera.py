@@ -88,7 +88,7 @@ def _lesion(stage: Stage, rng: np.random.Generator, liver: Region, contrast: Con
 
 def paint_spleen(stage: Stage, rng: np.random.Generator, p: Patient, contrast: Contrast) -> None:
     """Paint the spleen, striped in the arterial phase, and a small second one in some."""
-    size = float(np.clip(rng.lognormal(0, 0.2), 0.65, 1.9))
+    size = float(np.clip(rng.lognormal(0.05, 0.22), 0.65, 1.9))
     back, left = p.inside(0.8, 0.28)
     center = np.array([p.dome + 50 * size + rng.uniform(0, 22), back, left])
     shape = Shape().ball(center, (52 * size, 46 * size, 29 * size))
