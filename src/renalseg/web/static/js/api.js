@@ -88,11 +88,16 @@ export function putFile(id, path, file, onProgress, signal) {
   });
 }
 
-/** Listen to studies that change; the browser connects again by itself. */
+const AGAIN_AFTER_MS = 5000;
+
+/** Listen to studies that change; a connection that is lost is made again. */
 export function listen(onStudy, onState) {
   const source = new EventSource("api/events");
   source.addEventListener("study", ({ data }) => onStudy(JSON.parse(data)));
   source.onopen = () => onState(true);
-  source.onerror = () => onState(false);
-  return source;
+  source.onerror = () => {
+    onState(false);
+    // the browser tries again by itself, but not after an answer that says no
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(onStudy, onState), AGAIN_AFTER_MS);
+  };
 }

@@ -209,8 +209,10 @@ function makePanelButtons() {
   byId("toggles").append(button("list", "Studies", toggle("list-open"), { class: "button square narrow-only" }), button("panel", "Findings and display", toggle("panel-open"), { class: "button square narrow-only viewing-only" }));
 }
 
-function online(yes) {
+async function online(yes) {
+  const wasGone = !byId("offline").hidden;
   byId("offline").hidden = yes;
+  if (yes && wasGone) list.setAll(await api.studies()); // some may have been deleted meanwhile
 }
 
 start().catch(problem);
