@@ -6,7 +6,7 @@ from dataclasses import replace
 import nibabel
 import numpy as np
 import pytest
-from scipy.ndimage import binary_erosion, label
+from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, label
 
 from renalseg.cohort import Cohort
 from renalseg.cohort.phantom import PhantomConfig, Phase, write_phantom_cohort
@@ -18,6 +18,7 @@ from renalseg.cohort.phantom.torso import (
     make_torso,
     write_torso_cohort,
 )
+from renalseg.cohort.phantom.torso.build import draw_build
 from renalseg.cohort.phantom.torso.timing import draw_contrast
 from renalseg.errors import CohortError
 
@@ -248,3 +249,15 @@ def test_names_of_realism_are_pinned():
         "artefacts",
         "deformation",
     )
+
+
+def test_fat_of_the_fattest_has_no_holes(monkeypatch):
+    fattest = replace(draw_build(np.random.default_rng(0), varied=True), fat=70.0, half_width=150.0)
+    monkeypatch.setattr("renalseg.cohort.phantom.torso.make.draw_build", lambda *_, **__: fattest)
+    around = replace(CLEAN, leave_out=CLEAN.leave_out | {"outside"}, shape=(40, 90, 100))
+    body = make_torso(around, 0).image > -400
+    for plane in body[10:]:
+        filled = binary_fill_holes(binary_closing(plane, iterations=6))
+        assert (filled & ~plane).sum() < 0.2 * filled.sum()  # bowel gas, lung
+        behind = filled.nonzero()[0].max()
+        assert plane[behind - 8 : behind - 2, 50].all()

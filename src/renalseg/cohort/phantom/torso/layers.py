@@ -121,7 +121,7 @@ def _above(row, paint, place, cavity):
     behind = _smooth(back - row[1], -0.4 * row[2], 0.7 * row[2])
     recess = np.exp(min(cavity, 0.0) / 13) if cavity > -90 else 0.0
     across = min(max(left / paint[8], -1.0), 1.0)
-    dome = paint[7] + (25 + 45 * behind) * recess + 10 * across + 88 * (abs(across) - 0.5) ** 2
+    dome = paint[7] + (25 + 45 * behind) * recess + 18 * across + 88 * (abs(across) - 0.5) ** 2
     return (dome - 22 - down) / (1 + 2.5 * recess)
 
 
@@ -190,6 +190,7 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
     row = np.empty(profile.shape[1])
     thigh_top, lumps = paint[14], paint[9]
     ends = profile.shape[0] - 2
+    reach = 10 + (1 + 4 * lumps) * profile[:, 3:6].max()  # of fat and skin
     for i in range(hu.shape[0]):
         for j in range(hu.shape[1]):
             for k in range(hu.shape[2]):
@@ -199,11 +200,14 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
                 for m in range(profile.shape[1]):
                     row[m] = profile[n, m] + (where - n) * (profile[n + 1, m] - profile[n, m])
                 belly[i, j, k] = 200.0
-                if down < thigh_top and max(abs(left) - row[0], abs(back - row[1]) - row[2]) > 110:
+                if (
+                    down < thigh_top
+                    and max(abs(left) - row[0], abs(back - row[1]) - row[2]) > reach
+                ):
                     continue
                 fascia = _fascia(row, down, back, left, thigh_top)
                 belly[i, j, k] = max(fascia, 6.0)
-                if fascia > 110:
+                if fascia > reach:
                     continue
                 skin = -100.0
                 if fascia > -2 * edge:

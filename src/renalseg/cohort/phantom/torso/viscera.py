@@ -90,7 +90,7 @@ def paint_spleen(stage: Stage, rng: np.random.Generator, p: Patient, contrast: C
     """Paint the spleen, striped in the arterial phase, and a small second one in some."""
     size = float(np.clip(rng.lognormal(0.05, 0.22), 0.65, 1.9))
     back, left = p.inside(0.8, 0.28)
-    center = np.array([p.dome + 50 * size + rng.uniform(0, 22), back, left])
+    center = np.array([p.dome + 42 * size + rng.uniform(0, 22), back, left])
     shape = Shape().ball(center, (52 * size, 46 * size, 29 * size))
     shape.ball(center + np.array([8, -16, -36]), (56, 34, 26), op=1)
     stripes = float(rng.uniform(10, 30)) if contrast.phase is Phase.ARTERIAL else 2.0
@@ -125,7 +125,11 @@ def paint_stomach(stage: Stage, rng: np.random.Generator, p: Patient, contrast: 
         level=back + float(rng.uniform(-30, 14)) if rng.random() < 0.8 else -1000.0,
         bubbles=float(rng.uniform(0.9, 2)) if rng.random() < 0.3 else 9.0,
     )
-    stage.draw(Shape().tube(path, radii, blend_mm=10), rng, material, within_mm=4, bumps=(3, 18))
+    shape = Shape().tube(path, radii, blend_mm=10)
+    # The fundus fills what the spleen leaves under the left dome.
+    fundus = np.array([42, 46, 44]) * np.sqrt(full)
+    shape.ball((top + 2, back + 12, left + 14), fundus, blend_mm=12)
+    stage.draw(shape, rng, material, within_mm=4, bumps=(3, 18))
 
 
 def paint_pancreas(stage: Stage, rng: np.random.Generator, p: Patient, contrast: Contrast) -> None:
