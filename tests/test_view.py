@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import threading
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -23,15 +24,20 @@ from renalseg.viewer.server import ViewServer
 from renalseg.volume import read_labels
 
 NUMBER = 2
+NAMES = ("scan.nii.gz", "mask.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    for name, volume in zip(NAMES, phantom(NUMBER), strict=True):
+        volume.save(folder / name)
+    return folder
 
 
 @pytest.fixture
-def files(tmp_path):
-    ct, labels = phantom(NUMBER)
-    scan, mask = tmp_path / "scan.nii.gz", tmp_path / "mask.nii.gz"
-    ct.save(scan)
-    labels.save(mask)
-    return scan, mask
+def files(kept, tmp_path):
+    return tuple(shutil.copy(kept / name, tmp_path / name) for name in NAMES)
 
 
 @contextmanager
