@@ -6,7 +6,7 @@ from dataclasses import replace
 import nibabel
 import numpy as np
 import pytest
-from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, label
+from scipy.ndimage import binary_erosion, label
 
 from renalseg.cohort import Cohort
 from renalseg.cohort.phantom import PhantomConfig, Phase, write_phantom_cohort
@@ -251,13 +251,15 @@ def test_names_of_realism_are_pinned():
     )
 
 
-def test_fat_of_the_fattest_has_no_holes(monkeypatch):
-    fattest = replace(draw_build(np.random.default_rng(0), varied=True), fat=70.0, half_width=150.0)
-    monkeypatch.setattr("renalseg.cohort.phantom.torso.make.draw_build", lambda *_, **__: fattest)
-    around = replace(CLEAN, leave_out=CLEAN.leave_out | {"outside"}, shape=(40, 90, 100))
-    body = make_torso(around, 0).image > -400
-    for plane in body[10:]:
-        filled = binary_fill_holes(binary_closing(plane, iterations=6))
-        assert (filled & ~plane).sum() < 0.2 * filled.sum()  # bowel gas, lung
-        behind = filled.nonzero()[0].max()
-        assert plane[behind - 8 : behind - 2, 50].all()
+def test_fat_may_be_of_any_thickness(monkeypatch):
+    build = replace(draw_build(np.random.default_rng(0), varied=True), half_width=150.0)
+    around = replace(CLEAN, leave_out=CLEAN.leave_out | {"outside"}, shape=(24, 150, 64))
+    reached = []
+    for fat in (110.0, 150.0):
+        own = replace(build, fat=fat)
+        monkeypatch.setattr(
+            "renalseg.cohort.phantom.torso.make.draw_build", lambda *_, own=own, **__: own
+        )
+        body = make_torso(around, 0).image > -400
+        reached.append(body.any((0, 2)).nonzero()[0].max() * 6)
+    assert reached[1] - reached[0] > 20

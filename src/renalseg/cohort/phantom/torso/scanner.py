@@ -167,16 +167,16 @@ def _shading(hu: AnyArray, a: Acquisition, pixel: float) -> AnyArray:
     from scipy import ndimage
 
     shape = hu.shape
-    dense = np.clip(hu[:, ::2, ::2] - 250, 0, 1500) / 400
-    rows = dense.sum(2) * pixel * 2
-    band = ndimage.gaussian_filter(rows, (0.6, 5 / pixel)) / 60
-    bodily = ndimage.uniform_filter(np.asarray(hu[:, ::2, ::2] > -300, np.float32), (1, 25, 25))
+    dense = np.clip(hu[:, ::4, ::4] - 250, 0, 1500) / 400
+    rows = dense.sum(2) * pixel * 4
+    band = ndimage.gaussian_filter(rows, (0.6, 2.5 / pixel)) / 60
+    bodily = ndimage.uniform_filter(np.asarray(hu[:, ::4, ::4] > -300, np.float32), (1, 13, 13))
     y, x = np.linspace(-1, 1, bodily.shape[1]), np.linspace(-1, 1, bodily.shape[2])
     middle = np.clip(1 - x**2 / 0.5, 0, 1)
     out = -a.beam_hu * np.clip(band, 0, 2)[:, :, None] * middle
     out = out - a.cupping_hu * np.clip(1 - 1.6 * (y[:, None] ** 2 + x**2), -0.6, 1)
     out = out * bodily
-    out = np.repeat(np.repeat(out, 2, 1), 2, 2)[:, : shape[1], : shape[2]]
+    out = np.repeat(np.repeat(out, 4, 1), 4, 2)[:, : shape[1], : shape[2]]
     return np.asarray(out, np.float32)
 
 

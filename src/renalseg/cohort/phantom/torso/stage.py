@@ -234,7 +234,8 @@ class Stage:
         bumps: tuple[float, float] | None = None,
     ) -> Region | None:
         """Shape, bump, keep within the belly, paint: what most organs need."""
-        region = self.region(shape)
+        margin = 1 + 0.5 * self.edge_mm + (0 if bumps is None else 3 * bumps[0])
+        region = self.region(shape, margin)
         if region is None:
             return None
         if bumps is not None:
