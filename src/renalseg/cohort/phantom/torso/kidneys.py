@@ -124,6 +124,8 @@ def _leaning(kidney: Kidney, rng: np.random.Generator) -> Kidney:
 
 
 def _synthetic(stage: Stage, rng: np.random.Generator, kidneys: list[Kidney]) -> list[Organ]:
+    # The parenchyma of real patients (KiTS) is a third more than that of kidneys drawn so.
+    kidneys = [replace(k, radii=k.radii * rng.uniform(1.02, 1.2)) for k in kidneys]
     lesions = draw_lesions(rng, kidneys, (10.0, 110.0))
     if rng.random() < 0.3:
         lesions = [lesion for lesion in lesions if lesion.kind == "cyst"]
