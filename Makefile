@@ -4,20 +4,21 @@
 
 PYTHON ?= python3
 VENV := .venv
+PYTHON_FILES := src tests examples benchmarks web hatch_build.py
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# What tests start: a browser, an archive, a DICOM checker. Without them these tests skip.
-SYSTEM := chromium dicom3tools fonts-liberation orthanc orthanc-dicomweb
+# What tests start: a browser, an archive, a DICOM checker; npm brings the viewer. Without them these tests skip.
+SYSTEM := chromium dicom3tools fonts-liberation orthanc orthanc-dicomweb $(shell command -v npm >/dev/null || echo npm)
 
 .PHONY: demo test system clean
 
 demo: $(VENV)/installed
 	$(BIN)/renalseg demo -o renalseg-demo
 
-test: $(VENV)/installed-dev system
-	$(BIN)/ruff check src tests examples benchmarks
-	$(BIN)/ruff format --check src tests examples benchmarks
+test: system $(VENV)/installed-dev
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
