@@ -43,13 +43,17 @@ def tab(browser, **more):
     page.set_default_timeout(WAIT_MS)
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: wrong.append(_located(said)) if said.type == "error" else None)
     try:
         page.wrong = wrong
         yield page
     finally:
         context.close()
     assert not wrong, wrong
+
+
+def _located(said):
+    return f"{said.text} {said.location.get('url', '')}"
 
 
 def drop(page, name, content):

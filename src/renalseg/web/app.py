@@ -88,6 +88,11 @@ def _add_own_routes(app: FastAPI, door: Door) -> None:
         """Counts and times for Prometheus."""
         return Response(services.metrics.text(), media_type="text/plain; version=0.0.4")
 
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        """For answers that are no page of ours and name no icon."""
+        return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
+
     @app.get("/", include_in_schema=False)
     def index(request: Request) -> Response:
         token = request.query_params.get("token")

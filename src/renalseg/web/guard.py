@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 #: Open to all: they say nothing of anybody.
-_PUBLIC = {"/health", "/login", "/openapi.json"}
+_PUBLIC = {"/favicon.ico", "/health", "/login", "/openapi.json"}
 #: No request that is not a file is longer than that.
 _MOST_BYTES = 64 << 10
 _ENDLESS = "/api/events"
