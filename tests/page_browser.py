@@ -14,8 +14,8 @@ from PIL import Image
 from renalseg.labels import COLORS
 
 STATIC = Path(__file__).parents[1] / "src" / "renalseg" / "web" / "static"
-#: Graphics by the processor: the machine that tests has no card.
-ARGUMENTS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+#: As on any machine without a graphics card: WebGL, which draws 3D alone, by the processor.
+ARGUMENTS = ("--no-sandbox", "--enable-unsafe-swiftshader")
 SIZE = {"width": 1440, "height": 900}
 WAIT_MS = 30_000
 

@@ -146,6 +146,7 @@ def test_layouts_zoom_and_three_dimensions(page, tmp_path):
     page.keyboard.press("r")
     assert seen(page) == whole
     page.keyboard.press("6")
+    page.locator("#stage").focus()
     settle(page)
     before = page.locator("#stage").screenshot()
     x, y = middle(page, "3d")
@@ -243,6 +244,8 @@ def test_the_eraser_takes_away_and_a_rule_keeps_the_brush_within_the_mask(page):
 
 
 def test_corrections_are_not_lost_by_leaving(page):
+    page.locator("#version").select_option("1")  # the newest may be painted already
+    page.wait_for_selector('#stage[data-version="1"]')
     page.keyboard.press("b")
     paint(page)
     page.locator("#version").select_option("raw")

@@ -92,6 +92,5 @@ function sideways(stage, pane, by) {
 
 function toggleCrosshair({ overlay, stage }) {
   overlay.showCrosshair = !overlay.showCrosshair;
-  stage.nv.opts.show3Dcrosshair = overlay.showCrosshair;
-  stage.draw();
+  stage.showCrosshair3d(overlay.showCrosshair);
 }

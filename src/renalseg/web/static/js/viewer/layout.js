@@ -1,4 +1,4 @@
-// Which panes are on the canvas and where, as fractions of it.
+// Which panes are on the stage and where.
 
 export const AXIAL = 0;
 export const CORONAL = 1;
@@ -12,18 +12,22 @@ export const PANES = [
 ];
 export const LAYOUTS = ["main", "grid", "axial", "coronal", "sagittal", "3d"];
 
-/** Names an arrangement and turns it into NiiVue's tiles. */
+/** Names an arrangement and says where its panes lie. */
 export class Layout {
   name = "main";
   /** The pane that is large in "main". */
   large = AXIAL;
 
-  /** @returns {{sliceType: number, position: number[]}[]} left, top, width, height */
-  tiles(width, height) {
-    return this.#boxes(width, height).map(([sliceType, ...position]) => ({ sliceType, position: gapped(position, width, height) }));
+  /** @returns {{type: number, left: number, top: number, width: number, height: number}[]} in whole pixels */
+  boxes(width, height) {
+    return this.#fractions(width, height).map(([type, left, top, w, h]) => {
+      // two pixels are left between panes
+      const box = { type, left: left > 0 ? Math.round(left * width) + 2 : 0, top: top > 0 ? Math.round(top * height) + 2 : 0 };
+      return { ...box, width: Math.round((left + w) * width) - box.left, height: Math.round((top + h) * height) - box.top };
+    });
   }
 
-  #boxes(width, height) {
+  #fractions(width, height) {
     const alone = PANES.find(({ key }) => key === this.name);
     if (alone) return [[alone.type, 0, 0, 1, 1]];
     if (this.name === "grid") {
@@ -36,11 +40,4 @@ export class Layout {
     const side = Math.min(0.38, (height / 3 / width) * 1.35);
     return [[this.large, 0, 0, 1 - side, 1], ...others.map((type, i) => [type, 1 - side, i / 3, side, 1 / 3])];
   }
-}
-
-/** Leave two pixels between panes. */
-function gapped([left, top, w, h], width, height) {
-  const x = left > 0 ? 2 / width : 0;
-  const y = top > 0 ? 2 / height : 0;
-  return [left + x, top + y, w - x - 1e-6, h - y - 1e-6];
 }

@@ -6,7 +6,7 @@ import { RENDER } from "./layout.js";
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = 14; // pixels that the crosshair leaves free
 
-/** Draws over the canvas whenever the stage has drawn. */
+/** Draws over the panes whenever the stage has drawn. */
 export class Overlay {
   showCrosshair = true;
   /** [{ ends: [voxel, voxel], text, kind }] */

@@ -4,54 +4,48 @@ import { PANES, RENDER } from "./layout.js";
 
 const AXES = [[0, 1], [0, 2], [1, 2]]; // what runs across and up in axial, coronal, sagittal
 
-/** The panes as last drawn; boxes in CSS pixels of the canvas. */
+/** The panes as they are arranged; boxes in CSS pixels of the stage. */
 export function panesOf(stage) {
-  const { nv } = stage;
   if (!stage.grid) return [];
-  const ratio = nv.uiData.dpr || 1;
-  const zero = stage.orthoMm([0, 0, 0]);
-  const one = stage.orthoMm([1, 1, 1]);
-  const step = one.map((mm, axis) => mm - zero[axis]);
-  return nv.screenSlices.map((tile) => {
-    const [left, top, width, height] = tile.leftTopWidthHeight.map((pixels) => pixels / ratio);
-    const kind = PANES.find(({ type }) => type === tile.axCorSag);
-    return tile.axCorSag === RENDER
-      ? { ...kind, left, top, width, height }
-      : slicePane({ ...kind, left, top, width, height, voxel: stage.voxel }, tile, zero, step);
+  return stage.boxes.map((box) => {
+    const pane = { ...PANES.find(({ type }) => type === box.type), ...box };
+    return pane.type === RENDER ? pane : slicePane({ ...pane, voxel: stage.voxel }, stage.grid, stage.view);
   });
 }
 
-function slicePane(pane, tile, zero, step) {
-  const [across, up] = AXES[pane.type];
-  const { leftTopMM: from, fovMM: extent } = tile;
+/**
+ * A slice fills its pane as far as its shape lets it. The patient's right or front is on the left:
+ * what runs across falls from left to right, as what runs up falls from top to bottom.
+ */
+function slicePane(pane, { size, spacing }, { middle, zoom }) {
+  const axes = AXES[pane.type];
+  const [across, up] = axes;
+  const extent = axes.map((axis) => size[axis] * spacing[axis]);
+  const scale = Math.min(pane.width / extent[0], pane.height / extent[1]) * zoom; // pixels per mm
+  // where voxel -1/2 lies, the edge of the image
+  const edge = [pane.left + pane.width / 2 + middle[across] * scale, pane.top + pane.height / 2 + middle[up] * scale];
+  const step = axes.map((axis) => spacing[axis] * scale);
   return {
     ...pane,
     across,
     up,
     depth: 2 - pane.type,
-    /** Millimetres per pixel. */
-    mmPerPixel: Math.abs(extent[0]) / pane.width,
-    toScreen(voxel) {
-      const mm = (axis) => zero[axis] + step[axis] * voxel[axis];
-      return [
-        pane.left + ((mm(across) - from[0]) / extent[0]) * pane.width,
-        pane.top + (1 - (mm(up) - from[1]) / extent[1]) * pane.height,
-      ];
-    },
+    edge,
+    step,
+    mmPerPixel: 1 / scale,
+    toScreen: (voxel) => axes.map((axis, i) => edge[i] - (voxel[axis] + 0.5) * step[i]),
     /** The place in voxels, fractions kept; the depth is the slice that is shown. */
     toVoxel(x, y) {
       const voxel = [...pane.voxel];
-      const mmAcross = from[0] + ((x - pane.left) / pane.width) * extent[0];
-      const mmUp = from[1] + (1 - (y - pane.top) / pane.height) * extent[1];
-      voxel[across] = (mmAcross - zero[across]) / step[across];
-      voxel[up] = (mmUp - zero[up]) / step[up];
+      voxel[across] = (edge[0] - x) / step[0] - 0.5;
+      voxel[up] = (edge[1] - y) / step[1] - 0.5;
       return voxel;
     },
-    /** A step on the screen in straightened millimetres. */
+    /** A step on the screen in mm along the voxels' axes. */
     toMm(dx, dy) {
       const mm = [0, 0, 0];
-      mm[across] = (dx / pane.width) * extent[0];
-      mm[up] = (-dy / pane.height) * extent[1];
+      mm[across] = -dx / scale;
+      mm[up] = -dy / scale;
       return mm;
     },
   };

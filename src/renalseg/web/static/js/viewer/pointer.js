@@ -11,7 +11,7 @@ export class Pointer {
   #wheel = 0;
 
   /**
-   * @param {HTMLElement} area over the canvas
+   * @param {HTMLElement} area over the panes
    * @param {Stage} stage
    * @param {object} tools what each tool does: { begin(pane, at), move(pane, at, delta), end(), hover(pane, at) }
    * @param {() => string} chosen name of the tool that the left button has

@@ -36,7 +36,7 @@ export class StudyView {
   }
 
   async start() {
-    this.stage = new Stage(byId("canvas"));
+    this.stage = new Stage(byId("stage"), byId("solid"));
     await this.stage.start();
     this.overlay = new Overlay(byId("overlay"), this.stage);
     this.surfaces = new Surfaces(this.stage);
