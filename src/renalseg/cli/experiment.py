@@ -144,6 +144,47 @@ def report(
         note(f"Tables    {path}")
 
 
+@app.command("torsos")
+def torsos(
+    config: str = typer.Argument(
+        "default.yaml", metavar="[CONFIG]", help="default.yaml made the model that comes along."
+    ),
+    shapes: Path | None = typer.Option(
+        None,
+        "--shapes",
+        help="Annotations in KiTS layout, whose kidneys are bent and used; else all are synthetic.",
+    ),
+    output: Path = typer.Option(Path("renalseg-torsos"), "-o", "--output", help="Where it goes."),
+    network: list[str] | None = typer.Option(
+        None, "--network", help="Only this network; may be given several times."
+    ),
+    start: Path | None = typer.Option(
+        None, "--start", help="An ensemble of the same networks to go on from."
+    ),
+    device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
+) -> None:
+    """Train networks on synthetic torsos alone, made as they train; no patient's image is seen.
+
+    Run it again to go on where it was interrupted.
+    """
+    from renalseg.experiment.torsos import load_torso_experiment, train_on_torsos
+    from renalseg.models.device import resolve_device
+
+    experiment = load_torso_experiment(config)
+    with TerminalReporter() as reporter:
+        ensemble = train_on_torsos(
+            experiment,
+            shapes,
+            output,
+            reporter,
+            networks=network,
+            start=start,
+            device=resolve_device(device),
+        )
+    if ensemble:
+        typer.echo(f"Ensemble  {ensemble.folder}")
+
+
 def _show(described: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(described, indent=2))

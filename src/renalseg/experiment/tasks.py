@@ -42,7 +42,7 @@ def tasks(
         Task(recipe, stage, fold)
         for recipe in recipes
         for stage in recipe.stages
-        for fold in (range(experiment.splits) if stage == LOWRES else chosen)
+        for fold in (range(experiment.splits) if stage == LOWRES != recipe.stages[-1] else chosen)
     ]
 
 

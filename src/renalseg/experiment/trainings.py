@@ -61,7 +61,7 @@ def training_steps(
         if not is_done(workspace, dataset, task):
             arguments = (workspace, dataset, task, weights, device, share)
             steps.append(Step(f"train {task.title}", train, arguments, frozenset(needs)))
-        if task.stage == LOWRES:
+        if task.stage == LOWRES and task.recipe.configuration == "cascade":
             steps.append(
                 Step(
                     _next_stage(task.recipe, task.fold),

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +14,9 @@ from renalseg.models.dataset import read_dataset
 from renalseg.models.documents import read_object, read_text, reason, shown
 from renalseg.models.folds import read_fold
 from renalseg.models.manifest import KITS_LABELS, MANIFEST, Manifest, Member
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["MANIFEST", "Ensemble", "Manifest", "Member", "write_ensemble"]
 
@@ -77,6 +81,7 @@ def write_ensemble(
     folds: Sequence[int],
     *,
     postprocess: bool = True,
+    half: bool = False,
 ) -> Ensemble:
     """Gather trained models into an ensemble folder.
 
@@ -85,6 +90,7 @@ def write_ensemble(
         members: For each member its nnU-Net model folders, first stage first.
         folds: The folds to take of each.
         postprocess: What the manifest says of post-processing.
+        half: Keep weights in half precision, in half the space.
 
     Raises:
         ModelError: If a model was not trained to its end.
@@ -96,7 +102,7 @@ def write_ensemble(
     for name, stages in members.items():
         names = [name] if len(stages) == 1 else [f"{name}-stage{i + 1}" for i in range(len(stages))]
         for source, target in zip(stages, names, strict=True):
-            _copy_model(source, beside / target, folds)
+            _copy_model(source, beside / target, folds, half=half)
         described.append(Member(name=name, stages=tuple(names), folds=tuple(folds)))
     manifest = Manifest(members=tuple(described), postprocess=postprocess)
     (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
@@ -130,7 +136,7 @@ def _check_dataset(path: Path, names_too: bool) -> None:
         )
 
 
-def _copy_model(source: Path, target: Path, folds: Sequence[int]) -> None:
+def _copy_model(source: Path, target: Path, folds: Sequence[int], *, half: bool) -> None:
     target.mkdir()
     for name in ("plans.json", "dataset.json"):
         shutil.copyfile(source / name, target / name)
@@ -138,13 +144,19 @@ def _copy_model(source: Path, target: Path, folds: Sequence[int]) -> None:
         trained = read_fold(source, fold)
         # What inference needs, and the trainer's name that a plain nnU-Net can resolve.
         kept = {
-            "network_weights": trained.weights,
+            "network_weights": halved(trained.weights) if half else trained.weights,
             "trainer_name": "nnUNetTrainer",
             "init_args": {"configuration": trained.configuration},
             "inference_allowed_mirroring_axes": trained.mirror_axes or None,
         }
         (target / f"fold_{fold}").mkdir()
         save_checkpoint(kept, target / f"fold_{fold}" / FINAL)
+
+
+def halved(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """Weights in half precision; those that nnU-Net knows by several names stay one."""
+    once = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}
+    return {name: once[tensor.data_ptr()] for name, tensor in weights.items()}
 
 
 def _folds(folder: Path) -> tuple[int, ...]:

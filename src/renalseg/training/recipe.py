@@ -64,8 +64,8 @@ class Recipe(BaseModel):
 
     Attributes:
         name: The recipe's name; the rows of the paper's tables refer to it.
-        configuration: ``fullres`` for a single-stage 3D network, ``cascade`` for two stages,
-            ``2d`` for one that sees axial slices.
+        configuration: ``fullres`` for a single-stage 3D network, ``lowres`` for one at low
+            resolution, ``cascade`` for both as two stages, ``2d`` for one that sees axial slices.
         network: ``plain`` is the paper's U-Net; ``resenc-m``, ``-l`` and ``-xl`` are nnU-Net's
             presets with a residual encoder (Isensee et al. 2024), for single-stage 3D networks.
         annotations: Which of the annotators' contours it is trained on.
@@ -79,7 +79,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    configuration: Literal["fullres", "cascade", "2d"] = "fullres"
+    configuration: Literal["fullres", "lowres", "cascade", "2d"] = "fullres"
     network: Literal["plain", "resenc-m", "resenc-l", "resenc-xl"] = "plain"
     annotations: Annotations = "majority"
     regularization: Regularization | None = None
@@ -95,6 +95,8 @@ class Recipe(BaseModel):
             return LOWRES, CASCADE
         if self.configuration == "2d":
             return (PLANAR,)
+        if self.configuration == "lowres":
+            return (LOWRES,)
         return (FULLRES if self.network == "plain" else residual_configuration(self.network),)
 
     @property

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from renalseg.models.plans import PLANS_NAME, preprocessed_as
 from renalseg.training.annotations import variant_name
 from renalseg.training.recipe import Recipe
 from renalseg.training.workspace import Workspace
+
+if TYPE_CHECKING:
+    from renalseg.training.trainer import DataSource
 
 #: Called with finished epochs and all epochs.
 Progress = Callable[[int, int], None]
@@ -47,6 +50,8 @@ def train_fold(
     start: Path | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
+    source: "DataSource | None" = None,
+    same_classes: bool = False,
 ) -> Path:
     """Train one network.
 
@@ -60,6 +65,8 @@ def train_fold(
         start: Checkpoint whose weights the network starts from, except the last layers.
         device: A torch device.
         on_progress: Called after every epoch.
+        source: Where patches come from; the data set's cases when absent.
+        same_classes: Whether the last layers are taken from ``start``, too.
 
     Returns:
         The nnU-Net model folder.
@@ -79,14 +86,14 @@ def train_fold(
         # a class that no validation patch holds has no pseudo Dice: nnU-Net divides 0 by 0
         np.errstate(invalid="ignore"),
     ):
-        trainer = make_trainer(workspace, dataset, recipe, stage, fold, device)
+        trainer = make_trainer(workspace, dataset, recipe, stage, fold, device, source)
         seed_everything(recipe.seed, fold)
         trainer.initialize()
         latest = trainer.folder / LATEST
         if latest.is_file() and load_checkpoint(latest).get("recipe") == recipe.fingerprint:
             trainer.load_checkpoint(str(latest))
         elif start is not None:
-            report = transfer_weights(trainer.module, start)
+            report = transfer_weights(trainer.module, start, same_classes=same_classes)
             trainer.print_to_log_file(f"start from {start}: {report}")
         trainer.on_progress = on_progress
         trainer.run_training()
@@ -94,7 +101,13 @@ def train_fold(
 
 
 def make_trainer(
-    workspace: Workspace, dataset: str, recipe: Recipe, stage: str, fold: int, device: str
+    workspace: Workspace,
+    dataset: str,
+    recipe: Recipe,
+    stage: str,
+    fold: int,
+    device: str,
+    source: "DataSource | None" = None,
 ) -> Any:
     """Construct nnU-Net's trainer on the files of the workspace and give it the recipe.
 
@@ -105,6 +118,7 @@ def make_trainer(
     import torch
 
     from renalseg.training.trainer import RenalTrainer
+    from renalseg.training.variants import VariantSource
 
     folder = workspace.preprocessed / dataset
     plans = json.loads((folder / f"{PLANS_NAME}.json").read_text())
@@ -117,6 +131,12 @@ def make_trainer(
         trainer.device, trainer.grad_scaler = torch.device(device), None
     data = preprocessed_as(stage)
     trainer.configure(
-        recipe, stage, lambda choice: workspace.labels(dataset, data, variant_name(choice))
+        recipe,
+        stage,
+        source
+        or VariantSource(
+            recipe.at(stage).annotations,
+            lambda choice: workspace.labels(dataset, data, variant_name(choice)),
+        ),
     )
     return trainer

@@ -4,11 +4,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.nn.parallel import DistributedDataParallel
@@ -16,14 +17,28 @@ from torch.nn.parallel import DistributedDataParallel
 from renalseg.files import write_json
 from renalseg.models.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from renalseg.models.device import cpu_layout
-from renalseg.training.annotations import Annotations, training_variants, validation_variant
 from renalseg.training.board import Board
 from renalseg.training.curves import CURVES, LOGGED, SECONDS
 from renalseg.training.neighbours import neighbourhood
 from renalseg.training.potts import potts_levels_loss, potts_loss
 from renalseg.training.recipe import Recipe, Regularization
 from renalseg.training.soft_target import SoftTargetLoss, decode_mean
-from renalseg.training.variants import VariantDataset
+
+
+class DataSource(Protocol):
+    """Where a training's cases come from.
+
+    Attributes:
+        needs_bending: Whether its patients are few, so that turned and scaled ones are of use.
+    """
+
+    needs_bending: bool
+
+    def datasets(self, trainer: Any) -> tuple[Any, Any]:
+        """nnU-Net's data sets to train on and to validate with."""
+
+    def begin_epoch(self) -> None:
+        """Forget what is not drawn anew: a training that goes on must be the one that was."""
 
 
 class RenalTrainer(nnUNetTrainer):
@@ -37,23 +52,21 @@ class RenalTrainer(nnUNetTrainer):
     is_ddp: bool
     recipe: Recipe
     fingerprint: str
-    training_labels: tuple[Path, ...]
-    validation_labels: tuple[Path, ...]
+    source: DataSource
     on_progress: Callable[[int, int], None] | None = None
 
-    def configure(self, recipe: Recipe, stage: str, labels: Callable[[Annotations], Path]) -> None:
+    def configure(self, recipe: Recipe, stage: str, source: DataSource) -> None:
         """Take the recipe's numbers in place of nnU-Net's.
 
         Args:
             recipe: What to train.
             stage: Which of its stages.
-            labels: Gives the folder of a label variant, preprocessed for this stage.
+            source: Where its cases come from.
         """
         self.recipe = recipe.at(stage)
         self.fingerprint = recipe.fingerprint
-        choice, schedule = self.recipe.annotations, recipe.schedule
-        self.training_labels = tuple(labels(variant) for variant in training_variants(choice))
-        self.validation_labels = (labels(validation_variant(choice)),)
+        self.source = source
+        schedule = recipe.schedule
         self.num_epochs = schedule.epochs
         self.num_iterations_per_epoch = schedule.iterations
         self.num_val_iterations_per_epoch = schedule.validation_iterations
@@ -76,6 +89,8 @@ class RenalTrainer(nnUNetTrainer):
         """Build network, optimizer and loss; on a CPU in the memory layout that is fastest."""
         parallel, self.is_ddp = self.is_ddp, False
         super().initialize()
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # every patch has the same size
         if self.device.type == "cpu":
             self.network = self.network.to(
                 memory_format=cpu_layout(self.configuration_manager.patch_size)
@@ -114,29 +129,23 @@ class RenalTrainer(nnUNetTrainer):
             mirror_axes = self.inference_allowed_mirroring_axes = None
         return rotation, dummy_2d, initial_patch, mirror_axes
 
-    @staticmethod
-    def get_training_transforms(*args: Any, **kwargs: Any) -> Any:
-        """nnU-Net's, but repeatable: its blur times two algorithms and takes the faster one."""
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
+        """nnU-Net's, but repeatable: its blur times two algorithms and takes the faster one.
+
+        Where the source's patients vary in size and posture, they are not turned and scaled again.
+        """
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         for one in transforms.transforms:
-            blur = getattr(one, "transform", one)
-            if isinstance(blur, GaussianBlurTransform):
-                blur.benchmark = False
+            inner = getattr(one, "transform", one)
+            if isinstance(inner, GaussianBlurTransform):
+                inner.benchmark = False
+            if isinstance(inner, SpatialTransform) and not self.source.needs_bending:
+                inner.p_rotation = inner.p_scaling = 0
         return transforms
 
-    def get_tr_and_val_datasets(self) -> tuple[VariantDataset, VariantDataset]:
-        """The fold's cases with the recipe's labels."""
-        labels = (self.training_labels, self.validation_labels)
-        training, validation = (
-            VariantDataset(
-                self.preprocessed_dataset_folder,
-                list(keys),
-                self.folder_with_segs_from_previous_stage,
-                labels=folders,
-            )
-            for keys, folders in zip(self.do_split(), labels, strict=True)
-        )
-        return training, validation
+    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+        """What the source gives for this fold."""
+        return self.source.datasets(self)
 
     def _build_loss(self) -> Any:
         """nnU-Net's Dice and cross-entropy, that also take a soft target."""
@@ -221,6 +230,7 @@ class RenalTrainer(nnUNetTrainer):
     def on_epoch_start(self) -> None:
         """Begin the epoch's random numbers anew: one that is resumed is the one that was lost."""
         super().on_epoch_start()
+        self.source.begin_epoch()
         place = (self.local_rank,) if self.is_ddp else ()
         seed_everything(self.recipe.seed, self.fold, self.current_epoch, *place)
 

@@ -12,10 +12,10 @@ from renalseg.errors import ModelError
 from renalseg.models.checkpoints import load_checkpoint
 
 #: The layers that depend on the task's classes keep their random start, as in nnU-Net.
-_TASK_LAYERS = "seg_layers"
+_TASK_LAYERS = "decoder.seg_layers."
 
 #: Lists of the decoder that run from the coarsest level to the finest.
-_RISING = ("decoder.stages.", "decoder.transpconvs.")
+_RISING = ("decoder.stages.", "decoder.transpconvs.", _TASK_LAYERS)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Transfer:
         return "; ".join(parts)
 
 
-def transfer_weights(network: nn.Module, checkpoint: Path) -> Transfer:
+def transfer_weights(
+    network: nn.Module, checkpoint: Path, *, same_classes: bool = False
+) -> Transfer:
     """Copy the weights of a trained network into one that may differ from it.
 
     Layers are matched by name, those of the decoder by their distance from the finest level, so
@@ -52,6 +54,7 @@ def transfer_weights(network: nn.Module, checkpoint: Path) -> Transfer:
     Args:
         network: The network that is about to be trained, of nnU-Net v2's architectures.
         checkpoint: Any nnU-Net v2 checkpoint.
+        same_classes: Whether its classes are the network's, so that the last layers are taken too.
 
     Returns:
         Which layers were taken, adapted and left.
@@ -66,7 +69,9 @@ def transfer_weights(network: nn.Module, checkpoint: Path) -> Transfer:
     with torch.no_grad():
         for name, own in _tensors(network):
             layer, _, _ = name.rpartition(".")
-            how = _copy(own, _counterpart(name, shift, weights), may_adapt=name == first)
+            is_left = name.startswith(_TASK_LAYERS) and not same_classes
+            other = None if is_left else _counterpart(name, shift, weights)
+            how = _copy(own, other, may_adapt=name == first)
             # a layer is as foreign as the most foreign of its tensors
             found[layer] = max(found.get(layer, how), how, key=_FATES.index)
     taken, adapted, left = (tuple(n for n, how in found.items() if how == fate) for fate in _FATES)
@@ -108,8 +113,6 @@ def _decoder_levels(names: Iterable[str]) -> int:
 
 def _counterpart(name: str, shift: int, weights: dict[str, torch.Tensor]) -> torch.Tensor | None:
     """The other network's tensor of that name; in the decoder, as far from the finest level."""
-    if _TASK_LAYERS in name.split("."):
-        return None
     for start in _RISING:
         if name.startswith(start):
             number, _, rest = name[len(start) :].partition(".")

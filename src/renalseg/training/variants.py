@@ -4,13 +4,15 @@ Images lie where nnU-Net puts them; the labels of a variant, and the foreground 
 follow from them, lie in a folder of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import blosc2
 import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+
+from renalseg.training.annotations import Annotations, training_variants, validation_variant
 
 
 class VariantDataset(nnUNetDatasetBlosc2):
@@ -46,3 +48,31 @@ def label_path(folder: Path, case_id: str) -> Path:
 def locations_path(folder: Path, case_id: str) -> Path:
     """Where a variant keeps a case's foreground locations."""
     return folder / f"{case_id}_locations.npz"
+
+
+class VariantSource:
+    """The cases of a fold with the label variants of a recipe's choice."""
+
+    needs_bending = True
+
+    def __init__(self, choice: Annotations, labels: Callable[[Annotations], Path]) -> None:
+        """Take a choice of annotations, and what gives the preprocessed folder of a variant."""
+        self.training_labels = tuple(labels(variant) for variant in training_variants(choice))
+        self.validation_labels = (labels(validation_variant(choice)),)
+
+    def datasets(self, trainer: Any) -> tuple[VariantDataset, VariantDataset]:
+        """The fold's cases with the recipe's labels."""
+        labels = (self.training_labels, self.validation_labels)
+        training, validation = (
+            VariantDataset(
+                trainer.preprocessed_dataset_folder,
+                list(keys),
+                trainer.folder_with_segs_from_previous_stage,
+                labels=folders,
+            )
+            for keys, folders in zip(trainer.do_split(), labels, strict=True)
+        )
+        return training, validation
+
+    def begin_epoch(self) -> None:
+        """Cases are read anew each time."""
