@@ -6,7 +6,7 @@ from pathlib import Path
 from renalseg.errors import CohortError
 
 #: Raised when the same seed gives other voxels than before.
-GENERATOR = 1
+GENERATOR = 2
 
 #: What may be left out, to see what it buys.
 REALISM = (
@@ -14,6 +14,7 @@ REALISM = (
     "pelvis",  # hip bones, femora, bladder and what lies around them
     "muscles",  # psoas, iliacus and back in layers, fat between and in them
     "bowel",  # loops and colon with stool, gas and contrast
+    "contact",  # little fat around kidneys, so that liver, spleen and loops of bowel touch them
     "outside",  # couch, arms, clothing, lines
     "variants",  # one kidney, horseshoe, ectopic and crossed ones, hydronephrosis, atrophy
     "findings",  # stones, stents, ascites, free air, effusions, nodes, metal, other masses

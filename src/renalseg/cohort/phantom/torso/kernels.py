@@ -126,19 +126,40 @@ def add_parts(out, start, at, parts, boxes):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bump(out, start, at, tile, size, feature_mm, offset):
-    """Move a surface out and in, where it is near."""
+def _noise_at(tile, at, i, j, k, per, offset):
+    return noise(
+        tile,
+        at[0, i, j, k] * per + offset[0],
+        at[1, i, j, k] * per + offset[1],
+        at[2, i, j, k] * per + offset[2],
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def bump(out, start, at, tile, size, feature_mm, offset, stride):
+    """Move a surface out and in, where it is near.
+
+    Noise is smooth: along a row it is looked up at every so manieth voxel.
+    """
     per = _CELLS / feature_mm
+    last = out.shape[2] - 1
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
+            u, v, w = start[0] + i, start[1] + j, start[2]
+            known, low, high = -1, np.float32(0), np.float32(0)
             for k in range(out.shape[2]):
-                if abs(out[i, j, k]) < 3 * size + 8:
-                    z = at[0, start[0] + i, start[1] + j, start[2] + k]
-                    y = at[1, start[0] + i, start[1] + j, start[2] + k]
-                    x = at[2, start[0] + i, start[1] + j, start[2] + k]
-                    out[i, j, k] += size * noise(
-                        tile, z * per + offset[0], y * per + offset[1], x * per + offset[2]
-                    )
+                if abs(out[i, j, k]) >= 3 * size + 8:
+                    continue
+                knot = k - k % stride
+                end = min(knot + stride, last)
+                if knot != known:
+                    if known < 0 or knot != known + stride:
+                        high = _noise_at(tile, at, u, v, w + knot, per, offset)
+                    low = high
+                    high = _noise_at(tile, at, u, v, w + end, per, offset)
+                    known = knot
+                t = np.float32((k - knot) / max(end - knot, 1))
+                out[i, j, k] += size * (low + t * (high - low))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

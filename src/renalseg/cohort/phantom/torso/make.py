@@ -27,6 +27,7 @@ from renalseg.cohort.phantom.torso.urinary import (
     paint_capsule,
     paint_kidney,
     paint_lesions,
+    paint_neighbours,
     paint_stones,
 )
 from renalseg.cohort.phantom.torso.vessels import (
@@ -152,9 +153,9 @@ def _paint_layers(stage: Stage, rng: np.random.Generator, p: Patient, contrast: 
         "muscle_hu": contrast.hu["muscle"],
         "skin_hu": float(rng.uniform(0, 45)),
         "lung_hu": float(rng.uniform(-900, -740)),
-        "stranding": float(rng.choice([4, 8, 20], p=[0.5, 0.35, 0.15])) if textured else 0.0,
-        "marbling": float(rng.uniform(2, 9) + 22 * (1 - p.lean) ** 2) if textured else 0.0,
-        "layering": float(rng.uniform(0.1, 0.5)) if layered else 0.0,
+        "stranding": textured * float(rng.choice([4, 8, 20], p=[0.5, 0.35, 0.15])),
+        "marbling": textured * float(rng.uniform(2, 9) + 22 * (1 - p.lean) ** 2),
+        "layering": layered * float(rng.uniform(0.1, 0.5)),
         "dome": p.dome,
         "half_width": p.half_width,
         "lumps": float(rng.uniform(0.03, 0.2)),
@@ -163,7 +164,7 @@ def _paint_layers(stage: Stage, rng: np.random.Generator, p: Patient, contrast: 
         "last_rib": -1.9 * p.vertebra + float(rng.uniform(-8, 8)),
         "rib_slope": float(rng.uniform(60, 95)),
         "thigh_top": 245.0,
-        "planes": float(rng.uniform(0.1, 0.5)) if layered else 0.0,
+        "planes": layered * float(rng.uniform(0.1, 0.5)),
         "effusion": 0.0,
     }
     if stage.config.has("findings") and rng.random() < 0.1:
@@ -210,6 +211,9 @@ def _paint_urinary(
     has, rng = stage.config.has, stream("urinary")
     for organ in organs:
         paint_capsule(stage, rng, p, organ, contrast)
+    if has("contact"):
+        for number, organ in enumerate(organs):
+            paint_neighbours(stage, stream(f"neighbours {number}"), organ, contrast)
     if has("muscles"):
         paint_muscles(stage, stream("muscles"), p, contrast)
     if has("pelvis"):

@@ -200,6 +200,7 @@ class Stage:
             size_mm,
             max(feature_mm, self.edge_mm),
             rng.uniform(0, SIDE, 3),
+            self._stride(feature_mm),
         )
 
     def within(self, region: Region, gap_mm: float) -> None:
@@ -256,5 +257,10 @@ class Stage:
             1.0,
             max(feature_mm, 1.2 * self.edge_mm),
             rng.uniform(0, SIDE, 3),
+            self._stride(feature_mm),
         )
         return out
+
+    def _stride(self, feature_mm: float) -> int:
+        """At how many voxels of a row smooth noise is looked up: half a cell of its tile."""
+        return max(1, int(feature_mm / (8 * self.grid.spacing_mm[2])))

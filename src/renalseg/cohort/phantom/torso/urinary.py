@@ -15,11 +15,20 @@ from renalseg.types import AnyArray
 def paint_capsule(
     stage: Stage, rng: np.random.Generator, p: Patient, organ: Organ, contrast: Contrast
 ) -> None:
-    """Paint the fat around a kidney, stranded or bloody in some, and its fascia."""
+    """Paint the fat around a kidney, stranded or bloody in some, and its fascia.
+
+    In many it is thin, and here and there absent, so that other organs touch the kidney.
+    """
     shape = np.minimum(organ.whole, organ.bean)
     region = Region(organ.box, shape)
     reach = min(p.visceral, 15.0) * (1 + 0.55 * stage.texture(region, rng, 60))
-    capsule = np.maximum(shape - np.maximum(reach, 1.0), stage.belly[organ.box])
+    least = 1.0
+    if stage.config.has("contact"):
+        reach = reach * float(rng.choice([1.0, rng.uniform(0.1, 1)], p=[0.4, 0.6]))
+        if rng.random() < 0.6:
+            reach = reach - 18 * step(stage.texture(region, rng, 70), 0.1, 0.9)
+            least = -3.0
+    capsule = np.maximum(shape - np.maximum(reach, least), stage.belly[organ.box])
     dirty = float(rng.choice([3, 10, 26], p=[0.5, 0.33, 0.17]))
     region = Region(organ.box, np.asarray(capsule - 1.2, np.float32))
     stage.paint(region, rng, Material(contrast.fat + 45))
@@ -28,6 +37,43 @@ def paint_capsule(
         stage.paint(region, rng, Material(float(rng.uniform(5, 65)), fine_hu=6, coarse_hu=8))
         return
     stage.paint(region, rng, Material(contrast.fat + 0.3 * dirty, fine_hu=dirty, fine_mm=9))
+
+
+def paint_neighbours(
+    stage: Stage, rng: np.random.Generator, organ: Organ, contrast: Contrast
+) -> None:
+    """Lay a few loops of bowel against a kidney's front, outer side or lower pole, in some."""
+    if rng.random() > 0.5:
+        return
+    near = np.argwhere((np.abs(organ.whole) < 3) & (organ.bean < 5))
+    if not len(near):
+        return
+    starts = [s.start for s in organ.box]
+    middle = stage.at[(slice(None), *(near.mean(0).astype(int) + starts))].astype(float)
+    for _ in range(int(rng.integers(1, 4))):
+        spot = stage.at[(slice(None), *(near[int(rng.integers(len(near)))] + starts))].astype(float)
+        out = spot - middle
+        out /= max(float(np.linalg.norm(out)), 1.0)
+        if out[1] > 0.55 or out[2] * np.sign(middle[2]) < -0.6:  # behind it, or by the spine
+            continue
+        girth = float(rng.uniform(8, 21))
+        center = spot + out * (girth + float(rng.uniform(-3, 3)))
+        along = np.cross(out, rng.normal(0, 1, 3))
+        along *= float(rng.uniform(8, 38)) / max(float(np.linalg.norm(along)), 1e-3)
+        path = [center - along, center, center + along + out * float(rng.uniform(0, 20))]
+        wall = contrast.hu["wall"]
+        filled = rng.random() < 0.5
+        material = Material(
+            float(rng.uniform(8, 45)) if filled else wall - 6,
+            fine_hu=float(rng.uniform(3, 9)),
+            coarse_hu=float(rng.uniform(2, 9)),
+            shell_hu=wall,
+            shell_mm=float(rng.uniform(1.5, 3.5)),
+            bubbles=float(rng.uniform(1.4, 4)),
+            bubble_mm=float(rng.uniform(8, 20)),
+        )
+        loop = Shape().tube(path, girth * rng.uniform(0.8, 1.2, 3))
+        stage.draw(loop, rng, material, within_mm=2, bumps=(0.12 * girth, 16))
 
 
 def paint_kidney(stage: Stage, rng: np.random.Generator, organ: Organ, contrast: Contrast) -> None:
