@@ -1,7 +1,7 @@
 """renalseg: kidneys, tumors and cysts segmented in CT (research software, not a medical device).
 
 >>> import renalseg
->>> segmenter = renalseg.load("ensemble/", profile="fast")    # doctest: +SKIP
+>>> segmenter = renalseg.load()                               # doctest: +SKIP
 >>> segmenter.predict("scan.nii.gz").save("mask.nii.gz")      # doctest: +SKIP
 """
 
@@ -16,8 +16,11 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(folder: "Path | str", **options: Any) -> "Segmenter":
-    """Load an ensemble; the options are those of :meth:`renalseg.pipeline.Segmenter.load`."""
+def load(folder: "Path | str" = "default", **options: Any) -> "Segmenter":
+    """Load an ensemble, the one that comes with renalseg unless a folder is given.
+
+    The options are those of :meth:`renalseg.pipeline.Segmenter.load`.
+    """
     from renalseg.pipeline import Segmenter
 
     return Segmenter.load(folder, **options)

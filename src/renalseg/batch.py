@@ -1,7 +1,8 @@
 """Many scans through one loaded ensemble: the next is read and the last written meanwhile."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cache
@@ -12,6 +13,7 @@ from renalseg.errors import CancelledError, RenalsegError, VolumeError
 from renalseg.formats import Format, names_file, result_path, stem
 from renalseg.inference.forward import Backend
 from renalseg.inference.profiles import ProfileName, Roi
+from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO
 from renalseg.pipeline import OnTile, Segmentation, Segmenter
 from renalseg.postprocess import postprocess
@@ -28,7 +30,7 @@ MASKS = Wanted()
 class Options:
     """How an ensemble is to be loaded; see :meth:`renalseg.pipeline.Segmenter.load`."""
 
-    folder: Path
+    folder: Path = Path(DEFAULT)
     member: str | None = None
     clean: bool | None = None
     device: str = AUTO
@@ -211,23 +213,28 @@ def postprocess_file(source: Path, target: Path) -> int:
 
 
 def pair_files(
-    source: Path, output: Path, formats: Sequence[Format] = ()
+    source: Path, output: Path | None, formats: Sequence[Format] = ()
 ) -> list[tuple[Path, Path]]:
     """Say where the results of each scan go.
 
     Args:
         source: A scan, a folder of scans, a cohort in KiTS layout, or DICOM: a file, a zip, a
             folder with one study, or a folder of such folders and zips.
-        output: A file whose name says a format (for one scan), or a folder.
+        output: A file whose name says a format (for one scan), or a folder. Without it the results
+            of one scan stand beside it, and their names begin with the scan's and ``_mask``.
         formats: What will be written; the first names the files in a folder.
 
     Raises:
-        VolumeError: If there is no scan, or several scans and one output file.
+        VolumeError: If there is no scan, or a folder of scans and no folder for their results, or
+            they cannot stand where they should.
     """
     if not source.exists():
         raise VolumeError(f"{source}: no such file or folder; give a scan or a folder of scans")
     scans = _scans(source)
-    if names_file(output):
+    if output is None:
+        name, output = _beside(source, scans)
+        scans = {source: name}
+    elif names_file(output):
         if source.is_dir() and list(scans) != [source]:
             raise VolumeError(
                 f"{output}: is one file, but {source} is a folder; give a folder with -o"
@@ -243,6 +250,16 @@ def pair_files(
         name = sorted(doubled)[0].name
         raise VolumeError(f"{source}: two scans would both become {name}; rename one")
     return pairs
+
+
+def _beside(source: Path, scans: Mapping[Path, str]) -> tuple[str, Path]:
+    """The name and the folder of the results of a scan for which none are given."""
+    if list(scans) != [source]:
+        raise VolumeError(f"{source}: holds scans; give a folder for their results with -o")
+    folder = source.resolve().parent
+    if not os.access(folder, os.W_OK):
+        raise VolumeError(f"{folder}: may not be written to; give another place with -o")
+    return f"{scans[source]}_mask", folder
 
 
 def _scans(source: Path) -> dict[Path, str]:

@@ -25,8 +25,10 @@ from renalseg.inference.profiles import PROFILES, Profile, ProfileName, Roi
 from renalseg.inference.scan import Scan
 from renalseg.inference.uncertainty import LesionAgreement, lesion_disagreement
 from renalseg.labels import FOREGROUND
+from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.models.ensemble import Ensemble
+from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.postprocess import postprocess
 from renalseg.provenance import (
     InputRecord,
@@ -142,6 +144,7 @@ class Segmenter:
         profile: The trade between accuracy and time.
         roi: Whether only the kidneys' surroundings are computed.
         memory_gb: A bound of the memory.
+        world: The scans that the members know; others are flagged.
     """
 
     members: tuple[LoadedMember, ...]
@@ -152,12 +155,13 @@ class Segmenter:
     profile_name: ProfileName
     roi: Roi
     memory_gb: float | None = None
+    world: World = KITS_WORLD
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
     def load(
         cls,
-        folder: Path | str,
+        folder: Path | str = DEFAULT,
         *,
         member: str | None = None,
         clean: bool | None = None,
@@ -170,7 +174,7 @@ class Segmenter:
         """Load an ensemble folder, or a single nnU-Net v2 model folder.
 
         Args:
-            folder: The folder.
+            folder: The folder; the ensemble that comes with renalseg when absent.
             member: Take only this member.
             clean: Whether to post-process (section 3.5); None leaves it to the manifest.
             device: A torch device, or ``auto``.
@@ -184,24 +188,28 @@ class Segmenter:
         Raises:
             ModelError: If the folder is no ensemble, or incomplete.
         """
-        folder = Path(folder)
-        ensemble = Ensemble.open(folder)
+        ensemble = Ensemble.open(Path(folder))
         if member is not None:
             ensemble = ensemble.only(member)
-        wanted = ensemble.manifest.postprocess if clean is None else clean
+        manifest = ensemble.manifest
+        wanted = manifest.postprocess if clean is None else clean
         chosen = PROFILES[profile]
+        own_step = manifest.step if profile == "balanced" else None
         how = How(
             device=resolve_device(device),
             backend=backend,
             precision=chosen.precision,
-            step=chosen.step,
+            step=own_step or chosen.step,
             mirror=chosen.mirror,
             like_nnunet=profile == "exact",
         )
         members = load_members(ensemble, how, chosen)
         files = {path for loaded in members for path in loaded.files}
-        record = ModelRecord.of(folder, [loaded.name for loaded in members], files)
-        return cls(members, wanted, record, how, chosen, profile, roi, memory_gb)
+        record = ModelRecord.of(
+            ensemble.folder, [loaded.name for loaded in members], files, **manifest.named
+        )
+        world = manifest.world or KITS_WORLD
+        return cls(members, wanted, record, how, chosen, profile, roi, memory_gb, world)
 
     def predict(
         self,
@@ -297,7 +305,7 @@ class Segmenter:
         warnings = [
             *(Finding("series", note) for note in notes),
             *(Finding("region", note) for note in found.notes),
-            *unusual(volume, labels),
+            *unusual(volume, labels, self.world),
         ]
         seconds = {"predict": predicted - began, "clean_and_check": perf_counter() - predicted}
         lesions: tuple[LesionAgreement, ...] = ()

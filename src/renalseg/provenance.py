@@ -113,20 +113,43 @@ class ModelRecord(_Record):
     """The model that was run.
 
     Attributes:
-        name: Its folder's name.
+        name: Its own, or its folder's.
         members: Names of its members.
         files: ``sha256:...`` of each checkpoint and plans file, by its place in the model's folder.
+        version: Its version, where it says one.
+        licence: Of its weights, where it says one.
+        notice: What a person should know who uses it.
     """
 
     name: FileName
     members: tuple[str, ...]
     files: dict[str, str]
+    version: str = ""
+    licence: str = ""
+    notice: str = ""
 
     @classmethod
-    def of(cls, folder: Path, members: Sequence[str], files: Iterable[Path]) -> "ModelRecord":
-        """Hash the files of a model: gigabytes, so once per model and not once per scan."""
+    def of(
+        cls, folder: Path, members: Sequence[str], files: Iterable[Path], **about: str
+    ) -> "ModelRecord":
+        """Hash the files of a model: gigabytes, so once per model and not once per scan.
+
+        Args:
+            folder: The model's.
+            members: Names of its members.
+            files: What was loaded.
+            **about: ``name``, ``version``, ``licence`` and ``notice``, where the model says them.
+        """
         hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in sorted(files)}
-        return cls(name=folder.resolve().name, members=tuple(members), files=hashes)
+        named = {"name": folder.resolve().name, **about}
+        return cls(members=tuple(members), files=hashes, **named)
+
+    @property
+    def title(self) -> str:
+        """Name and version, and the weights' licence, as far as they are known."""
+        return ", ".join(
+            part for part in (f"{self.name} {self.version}".strip(), self.licence) if part
+        )
 
 
 class InputRecord(_Record):

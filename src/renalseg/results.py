@@ -153,9 +153,9 @@ class _Made:
 
     @property
     def model(self) -> str:
-        """The ensemble's name, for results that say what made them."""
+        """The ensemble's name, version and licence, for results that say what made them."""
         made = self.segmentation.provenance
-        return made.model.name if made else ""
+        return made.model.title if made else ""
 
     def write(self, wanted: Format, path: Path) -> None:
         """Write one result."""

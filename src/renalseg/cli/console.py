@@ -11,6 +11,14 @@ import typer
 
 Item = TypeVar("Item")
 
+#: Of every command that segments.
+MODEL = typer.Option(
+    "default",
+    "-m",
+    "--model",
+    help="An ensemble folder, or one nnU-Net v2 model folder; `default` comes with renalseg.",
+)
+
 
 def print_json(value: object) -> None:
     """Print a value for machines, on standard output."""

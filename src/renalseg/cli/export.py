@@ -16,7 +16,7 @@ class ExportFormat(StrEnum):
 
 
 def command(
-    model: Path = typer.Argument(help="An ensemble folder, or one nnU-Net v2 model folder."),
+    model: Path = typer.Argument("default", help="As -m of predict."),
     output: Path = typer.Option(..., "-o", "--output", help="The folder to make."),
     formats: list[ExportFormat] = typer.Option(
         list(ExportFormat), "--format", help="Give it once per format; both when absent."

@@ -2,17 +2,24 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import parts_bar, print_json
+from renalseg.cli.console import parts_bar, print_json, printable
+
+if TYPE_CHECKING:
+    from renalseg.models.manifest import About
+
+#: Beside the manifest of a model that is described.
+CARD = "MODEL_CARD.md"
 
 app = typer.Typer(no_args_is_help=True, help="Look at trained models, and install others'.")
 
 
 @app.command("info")
 def info(
-    folder: Path = typer.Argument(help="An ensemble folder, or one nnU-Net v2 model folder."),
+    folder: Path = typer.Argument("default", help="As -m of predict."),
     as_json: bool = typer.Option(False, "--json", help="Print the manifest as JSON."),
 ) -> None:
     """Say what an ensemble consists of."""
@@ -21,28 +28,54 @@ def info(
     ensemble = Ensemble.open(folder)
     manifest = ensemble.manifest
     if as_json:
-        typer.echo(manifest.model_dump_json(indent=2))
+        typer.echo(manifest.as_json().rstrip())
         return
+    if manifest.about:
+        _show_about(manifest.about)
     for member in manifest.members:
         folds = ", ".join(str(fold) for fold in member.folds)
         stages = " then ".join(member.stages)
         typer.echo(f"{member.name}: {stages}, folds {folds}")
     typer.echo(f"post-processing: {'yes' if manifest.postprocess else 'no'}")
     typer.echo(f"trained on scans stored {manifest.storage}")
+    if (ensemble.folder / CARD).is_file():
+        typer.echo(f"model card: {ensemble.folder / CARD}")
+
+
+def _show_about(about: "About") -> None:
+    """What a model's card says first."""
+    from renalseg.provenance import NOTICE
+
+    lines = (
+        f"{about.name}, version {about.version}",
+        f"licence of the weights: {about.licence}",
+        f"trained on: {about.trained_on}",
+        about.notice,
+        NOTICE,
+    )
+    for line in lines:
+        typer.echo(printable(line))
 
 
 @app.command("list")
 def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """Name the published models that matter to kidneys, and those that are installed."""
+    """Name the model that comes along, published ones, and those that are installed."""
+    from renalseg.models.ensemble import Ensemble
     from renalseg.models.install import models_folder
     from renalseg.models.published import PUBLISHED
 
+    about = Ensemble.open(Path("default")).manifest.about
     root = models_folder()
     here = sorted(p.name for p in root.glob("[!.]*") if p.is_dir()) if root.is_dir() else []
     if as_json:
         published = [asdict(m) | {"installed": m.name in here} for m in PUBLISHED.values()]
-        print_json({"folder": str(root), "published": published, "installed": here})
+        own = about.model_dump() if about else None
+        print_json({"default": own, "folder": str(root), "published": published, "installed": here})
         return
+    if about:
+        typer.echo(f"{about.name} (comes with renalseg)")
+        typer.echo(f"    kidney, tumor, cyst: {about.trained_on}")
+        typer.echo(f"    licence {about.licence}")
     for model in PUBLISHED.values():
         typer.echo(f"{model.name}{' (installed)' if model.name in here else ''}")
         typer.echo(f"    {model.what}")

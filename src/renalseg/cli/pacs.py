@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import bar, note, print_json, printable
+from renalseg.cli.console import MODEL, bar, note, print_json, printable
 from renalseg.cli.predict import Profile
 from renalseg.errors import PacsError
 
@@ -130,9 +130,7 @@ def listen(
     config: Path = typer.Option(
         ..., "-c", "--config", metavar="FILE", help="YAML with our AE title, port, queue and peers."
     ),
-    model: Path = typer.Option(
-        ..., "-m", "--model", help="An ensemble folder, or one nnU-Net v2 model folder."
-    ),
+    model: Path = MODEL,
     formats: list[Sent] = typer.Option(
         [Sent.SEG, Sent.SR], "--format", help="What goes back; may be given several times."
     ),

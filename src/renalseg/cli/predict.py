@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import note, print_json
+from renalseg.cli.console import MODEL, note, print_json, printable
 from renalseg.cli.reporter import TerminalReporter
 from renalseg.formats import Format
 
@@ -52,10 +52,13 @@ def command(
         help="A scan (NIfTI, NRRD, MHA; DICOM as folder, zip or file), a folder of scans, or a "
         "KiTS cohort.",
     ),
-    output: Path = typer.Option(..., "-o", "--output", help="Result file, or folder for them."),
-    model: Path = typer.Option(
-        ..., "-m", "--model", help="An ensemble folder, or one nnU-Net v2 model folder."
+    output: Path | None = typer.Option(
+        None,
+        "-o",
+        "--output",
+        help="Result file, or folder for them; one scan's is NAME_mask beside it when absent.",
     ),
+    model: Path = MODEL,
     formats: list[Format] | None = typer.Option(
         None,
         "--format",
@@ -137,7 +140,8 @@ def command(
             def say(scan: Path, segmenter: "Segmenter", volume: "Volume") -> None:
                 needed = segmenter.expected_gb(volume)
                 reporter.start(scan.name)
-                note(f"{scan.name}: at most {needed:.1f} GB of memory")
+                made_by = printable(segmenter.record.title)
+                note(f"{scan.name}: model {made_by}; at most {needed:.1f} GB of memory")
 
             predictions = predict_files(
                 pairs,

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import typer
 
-from renalseg.cli.console import note
+from renalseg.cli.console import MODEL, note
 from renalseg.errors import RenalsegError
 
 
 def command(
-    model: Path = typer.Option(
-        ..., "-m", "--model", help="An ensemble folder, or one nnU-Net v2 model folder."
-    ),
+    model: Path = MODEL,
     data: Path | None = typer.Option(
         None,
         help="Where scans and results are kept; default: RENALSEG_SERVE_DATA or ~/.renalseg/serve.",
@@ -58,10 +56,10 @@ def command(
     from renalseg.web.settings import Limits, Settings, default_data
     from renalseg.web.tokens import Tokens
 
-    Ensemble.open(model)
+    folder = Ensemble.open(model).folder
     one = os.environ.get("RENALSEG_TOKEN")
     settings = Settings(
-        model=model,
+        model=folder,
         data=data or default_data(),
         host=host,
         port=port,

@@ -6,6 +6,7 @@ import numpy as np
 
 from renalseg.inference.finding import Finding
 from renalseg.labels import Label
+from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.types import AnyArray, LabelArray
 from renalseg.volume import Volume
 from renalseg.volume.boxes import BoxedLabels
@@ -21,19 +22,22 @@ _EXCRETED_HU = 400.0
 _MOST_EXCRETED = 0.02
 
 
-def unusual_contents(volume: Volume, labels: LabelArray) -> Iterator[Finding]:
+def unusual_contents(
+    volume: Volume, labels: LabelArray, world: World = KITS_WORLD
+) -> Iterator[Finding]:
     """Findings about the intensities at and around what was labelled; none of an empty label map.
 
     Args:
         volume: The CT in HU.
         labels: Its label map, of the same shape.
+        world: The scans that the networks know.
     """
     pieces = BoxedLabels.of(labels).pieces
     kidney_hu = np.concatenate(
         [np.empty(0), *(volume.array[box][piece == Label.KIDNEY] for box, piece in pieces)]
     )
     if kidney_hu.size:
-        yield from _phase(kidney_hu)
+        yield from _phase(kidney_hu, is_any_known=world.contrast == "any")
     if any((volume.array[box][piece > 0] < _PADDING_HU).any() for box, piece in pieces):
         yield Finding(
             "cut",
@@ -42,7 +46,7 @@ def unusual_contents(volume: Volume, labels: LabelArray) -> Iterator[Finding]:
         )
 
 
-def _phase(kidney_hu: AnyArray) -> Iterator[Finding]:
+def _phase(kidney_hu: AnyArray, *, is_any_known: bool) -> Iterator[Finding]:
     median = float(np.median(kidney_hu))
     if not _KIDNEY_HU[0] <= median <= _KIDNEY_HU[1]:
         yield Finding(
@@ -50,6 +54,15 @@ def _phase(kidney_hu: AnyArray) -> Iterator[Finding]:
             f"The median of the kidneys is {median:.0f} HU, as no kidney has; the voxels may not "
             "be HU, or what was found not kidneys.",
         )
+        return
+    if is_any_known:
+        if median < _LEAST_ENHANCED_HU:
+            yield Finding(
+                "non-contrast",
+                f"The median of the kidneys is {median:.0f} HU, as without contrast agent; lesions "
+                "then hardly differ from the kidney, so each one is a guess and others may be "
+                "missed.",
+            )
         return
     if median < _LEAST_ENHANCED_HU:
         yield Finding(

@@ -27,11 +27,13 @@ _NNUNET_AXES = ("column", "row", "slice")
 
 def describe_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     """What all networks of an export share."""
+    about = ensemble.manifest.about
     return {
         "format": 1,
         "renalseg": __version__,
         "notice": NOTICE,
-        "licence": _LICENCE,
+        "licence": about.licence if about else _LICENCE,
+        **({"model": about.model_dump()} if about else {}),
         "steps": _STEPS,
         "storage": ensemble.manifest.storage,
         "labels": ensemble.manifest.labels,

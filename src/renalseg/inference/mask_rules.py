@@ -12,6 +12,7 @@ import numpy as np
 from renalseg.inference.finding import Finding
 from renalseg.inference.organs import component_volumes_ml, find_organs
 from renalseg.labels import Label
+from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.types import LabelArray
 from renalseg.volume.boxes import BoxedLabels
 
@@ -30,26 +31,31 @@ _MOST_LESIONS = 12
 _CUT_MM2 = 25.0
 
 
-def unusual_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> Iterator[Finding]:
+def unusual_labels(
+    labels: LabelArray, spacing_mm: tuple[float, float, float], world: World = KITS_WORLD
+) -> Iterator[Finding]:
     """Findings about a label map by itself.
 
     Args:
         labels: Label map, (slice, row, column).
         spacing_mm: Voxel size along the three axes.
+        world: The scans that the networks know.
     """
     boxed = BoxedLabels.of(labels)
-    yield from _kidneys(boxed, spacing_mm)
+    yield from _kidneys(boxed, spacing_mm, world)
     yield from _parts(boxed, spacing_mm)
     yield from _cut(labels, spacing_mm)
 
 
-def _kidneys(labels: BoxedLabels, spacing_mm: tuple[float, float, float]) -> Iterator[Finding]:
+def _kidneys(
+    labels: BoxedLabels, spacing_mm: tuple[float, float, float], world: World
+) -> Iterator[Finding]:
     organs = find_organs(labels, spacing_mm)
     if not organs:
+        phase = " in the late arterial phase" if world.contrast == "late-arterial" else ""
         yield Finding(
             "no-kidney",
-            "No kidney was found; the networks know CT of adults' abdomens in the late arterial "
-            "phase.",
+            f"No kidney was found; the networks know CT of adults' abdomens{phase}.",
         )
     if len(organs) == 1:
         yield Finding(

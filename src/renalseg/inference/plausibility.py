@@ -11,14 +11,15 @@ from renalseg.inference.contents_rules import unusual_contents
 from renalseg.inference.finding import Finding
 from renalseg.inference.mask_rules import unusual_labels
 from renalseg.inference.scan_rules import unusual_scan
+from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.types import LabelArray
 from renalseg.volume import Volume
 
 __all__ = ["Finding", "unusual"]
 
 
-def unusual(volume: Volume, labels: LabelArray) -> list[Finding]:
-    """Say what is unlike the scans that KiTS's networks learned from.
+def unusual(volume: Volume, labels: LabelArray, world: World = KITS_WORLD) -> list[Finding]:
+    """Say what is unlike the scans that the networks know.
 
     The venous phase cannot be told from the late arterial one by the kidneys alone, and is not
     flagged.
@@ -26,13 +27,14 @@ def unusual(volume: Volume, labels: LabelArray) -> list[Finding]:
     Args:
         volume: A CT in HU.
         labels: Its label map, uint8, of the same shape.
+        world: The scans that the networks know.
 
     Returns:
         Findings, the scan's own first; an empty label map gives ``no-kidney`` alone of the rules
         for label maps, an ordinary segmentation nothing.
     """
     return [
-        *unusual_scan(volume),
-        *unusual_labels(labels, volume.spacing_mm),
-        *unusual_contents(volume, labels),
+        *unusual_scan(volume, world),
+        *unusual_labels(labels, volume.spacing_mm, world),
+        *unusual_contents(volume, labels, world),
     ]

@@ -1,8 +1,7 @@
 """What is unusual about a scan, before anything has been found in it.
 
-KiTS is CT of adults' abdomens in the late arterial phase, axial, with slices of 0.5 to 5 mm and
-pixels of 0.44 to 1.04 mm (Heller et al. 2021, 2023). A network that sees something else still
-answers.
+Networks know axial CT of adults' abdomens, with slices and pixels of a range (``World``). One that
+sees something else still answers.
 """
 
 import math
@@ -11,12 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from renalseg.inference.finding import Finding
+from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.types import AnyArray
 from renalseg.volume import Volume
 
-#: KiTS's extremes, and a hundredth for rounding.
-_THICKEST_SLICE_MM = 5.05
-_LARGEST_PIXEL_MM = 1.05
+#: A hundredth more than the greatest voxel is rounding.
+_ROUNDING = 1.01
 #: An adult's two kidneys span 120 to 150 mm from the upper pole of one to the lower of the other.
 _LEAST_LENGTH_MM = 120.0
 #: Two kidneys and the spine between them; the narrowest of 60 KiTS scans is 275 mm.
@@ -41,31 +40,38 @@ _SOFT_HU = (-200.0, 200.0)
 _LEAST_SOFT = 0.03
 
 
-def unusual_scan(volume: Volume) -> Iterator[Finding]:
+def unusual_scan(volume: Volume, world: World = KITS_WORLD) -> Iterator[Finding]:
     """Findings about a scan's grid and its intensities.
 
     Args:
         volume: A CT in HU.
+        world: The scans that the networks know.
     """
-    yield from _grid(volume)
+    yield from _voxels(volume.spacing_mm, world)
+    yield from _extent(volume)
     every = max(1, round((volume.array.size / _SAMPLES) ** (1 / 3)))
     yield from _intensities(volume.array[::every, ::every, ::every].astype(np.float32).ravel())
 
 
-def _grid(volume: Volume) -> Iterator[Finding]:
-    slice_mm, row_mm, column_mm = volume.spacing_mm
-    if slice_mm > _THICKEST_SLICE_MM:
+def _voxels(spacing_mm: tuple[float, float, float], world: World) -> Iterator[Finding]:
+    slice_mm, row_mm, column_mm = spacing_mm
+    least, greatest = world.slice_mm
+    if slice_mm > greatest * _ROUNDING:
         yield Finding(
             "slice-thickness",
-            f"Slices lie {slice_mm:.1f} mm apart; the networks learned from 0.5 to 5 mm, and small "
-            "lesions may be missed.",
+            f"Slices lie {slice_mm:.1f} mm apart; the networks learned from {least:g} to "
+            f"{greatest:g} mm, and small lesions may be missed.",
         )
-    if max(row_mm, column_mm) > _LARGEST_PIXEL_MM:
+    least, greatest = world.pixel_mm
+    if max(row_mm, column_mm) > greatest * _ROUNDING:
         yield Finding(
             "pixel-size",
-            f"Pixels are {row_mm:.2f} x {column_mm:.2f} mm; the networks learned from 0.44 to "
-            "1.04 mm.",
+            f"Pixels are {row_mm:.2f} x {column_mm:.2f} mm; the networks learned from {least:g} to "
+            f"{greatest:g} mm.",
         )
+
+
+def _extent(volume: Volume) -> Iterator[Finding]:
     length, depth, width = (
         count * mm for count, mm in zip(volume.shape, volume.spacing_mm, strict=True)
     )
@@ -75,7 +81,7 @@ def _grid(volume: Volume) -> Iterator[Finding]:
             f"The scan is {length:.0f} mm long and {width:.0f} x {depth:.0f} mm wide; both kidneys "
             f"need some {_LEAST_LENGTH_MM:.0f} mm and {_LEAST_WIDTH_MM:.0f} mm.",
         )
-    upright = abs(volume.affine[2, 0]) / slice_mm
+    upright = abs(volume.affine[2, 0]) / volume.spacing_mm[0]
     tilt = math.degrees(math.acos(min(1.0, float(upright))))
     if tilt > _GREATEST_TILT_DEGREES:
         yield Finding(

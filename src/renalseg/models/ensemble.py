@@ -11,14 +11,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from renalseg.errors import ModelError
 from renalseg.models.checkpoints import FINAL, save_checkpoint
 from renalseg.models.dataset import read_dataset
+from renalseg.models.default_model import DEFAULT, default_model
 from renalseg.models.documents import read_object, read_text, reason, shown
 from renalseg.models.folds import read_fold
-from renalseg.models.manifest import KITS_LABELS, MANIFEST, Manifest, Member
+from renalseg.models.manifest import KITS_LABELS, MANIFEST, About, Manifest, Member, World
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MANIFEST", "Ensemble", "Manifest", "Member", "write_ensemble"]
+__all__ = ["MANIFEST", "About", "Ensemble", "Manifest", "Member", "World", "write_ensemble"]
 
 
 class Ensemble(BaseModel):
@@ -33,11 +34,14 @@ class Ensemble(BaseModel):
     def open(cls, folder: Path) -> "Ensemble":
         """Open an ensemble, or a single nnU-Net v2 model folder as an ensemble of one.
 
+        Args:
+            folder: The folder; ``default`` is the ensemble that comes with renalseg.
+
         Raises:
             ModelError: If the folder is neither, lacks something its manifest names, or its models
                 were not trained on one CT channel and the classes of KiTS.
         """
-        folder = Path(folder)
+        folder = default_model() if Path(folder) == Path(DEFAULT) else Path(folder)
         if (folder / MANIFEST).is_file():
             try:
                 manifest = Manifest.model_validate_json(read_text(folder / MANIFEST))
@@ -82,6 +86,9 @@ def write_ensemble(
     *,
     postprocess: bool = True,
     half: bool = False,
+    about: About | None = None,
+    world: World | None = None,
+    step: float | None = None,
 ) -> Ensemble:
     """Gather trained models into an ensemble folder.
 
@@ -91,6 +98,9 @@ def write_ensemble(
         folds: The folds to take of each.
         postprocess: What the manifest says of post-processing.
         half: Keep weights in half precision, in half the space.
+        about: Its name, version and licence.
+        world: The scans that it knows; KiTS's when absent.
+        step: Distance of two tiles as a share of the patch; the profile's when absent.
 
     Raises:
         ModelError: If a model was not trained to its end.
@@ -104,11 +114,13 @@ def write_ensemble(
         for source, target in zip(stages, names, strict=True):
             _copy_model(source, beside / target, folds, half=half)
         described.append(Member(name=name, stages=tuple(names), folds=tuple(folds)))
-    manifest = Manifest(members=tuple(described), postprocess=postprocess)
-    (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    manifest = Manifest(
+        members=tuple(described), postprocess=postprocess, about=about, world=world, step=step
+    )
+    (beside / MANIFEST).write_text(manifest.as_json())
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
-    return Ensemble.open(folder)
+    return Ensemble.open(folder.absolute())
 
 
 def _check_files(folder: Path, stage: str, member: Member) -> None:

@@ -182,7 +182,7 @@ def _describe(folder: Path) -> None:
     ]
     if members:
         manifest = Manifest(members=tuple(members), postprocess=False)
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        (folder / MANIFEST).write_text(manifest.as_json())
 
 
 def _folds(folder: Path) -> set[int]:

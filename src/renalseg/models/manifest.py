@@ -1,8 +1,8 @@
 """What an ensemble's manifest says."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from renalseg.labels import FOREGROUND
 
@@ -29,6 +29,7 @@ def _each_once(folds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 Folds = Annotated[
     tuple[Annotated[int, Field(ge=0, le=9999)], ...],
     Field(min_length=1),
@@ -52,6 +53,55 @@ class Member(BaseModel):
     folds: Folds
 
 
+Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0, le=100)]]
+
+
+class About(BaseModel):
+    """What an ensemble is called, and what comes with it.
+
+    Attributes:
+        name: Its name, for records and reports.
+        version: Another one for other weights.
+        licence: Of the weights.
+        trained_on: On what, in a line.
+        notice: What a person should know who uses it, in a line.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    version: Name
+    licence: Name
+    trained_on: Line
+    notice: Line
+
+
+class World(BaseModel):
+    """The scans that an ensemble knows; others are flagged. What is not given is KiTS's.
+
+    Attributes:
+        slice_mm: Least and greatest distance of two slices.
+        pixel_mm: Least and greatest size of a pixel.
+        contrast: The phases of the contrast agent: the late arterial one alone, or any and none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slice_mm: Range = (0.5, 5.0)
+    pixel_mm: Range = (0.44, 1.04)
+    contrast: Literal["late-arterial", "any"] = "late-arterial"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if any(low > high for low, high in (self.slice_mm, self.pixel_mm)):
+            raise ValueError("expected the least before the greatest")
+        return self
+
+
+#: Scans like those of the KiTS challenges (Heller et al. 2021, 2023).
+KITS_WORLD = World()
+
+
 class Manifest(BaseModel):
     """What one must know to use an ensemble.
 
@@ -61,6 +111,10 @@ class Manifest(BaseModel):
         labels: Class names and voxel values: those of KiTS.
         members: The models; their softmax probabilities are averaged on the scan's grid.
         postprocess: Whether section 3.5 of the paper cleans the result.
+        about: Its name, version and licence.
+        world: The scans that it knows; KiTS's when absent.
+        step: Distance of two tiles as a share of the patch, in the profile ``balanced``; the
+            profile's own when absent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,3 +124,16 @@ class Manifest(BaseModel):
     labels: Annotated[dict[str, int], AfterValidator(_kits)] = KITS_LABELS
     members: tuple[Member, ...] = Field(min_length=1, max_length=100)
     postprocess: bool = True
+    about: About | None = None
+    world: World | None = None
+    step: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Name, version, licence and notice, for records; empty where they are not said."""
+        wanted = {"name", "version", "licence", "notice"}
+        return self.about.model_dump(include=wanted) if self.about else {}
+
+    def as_json(self) -> str:
+        """The content of the file, without what is absent."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"

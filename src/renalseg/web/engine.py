@@ -23,6 +23,7 @@ def loader(settings: Settings) -> Load:
             memory_gb=settings.memory_gb,
         )
         wanted = Ensemble.open(settings.model).manifest.postprocess
-        return Engine(options.load(), wanted)
+        segmenter = options.load()
+        return Engine(segmenter, wanted, segmenter.world)
 
     return load

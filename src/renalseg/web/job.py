@@ -9,6 +9,7 @@ from threading import Event
 from renalseg.errors import CancelledError, RenalsegError
 from renalseg.files import write_text
 from renalseg.inference.plausibility import unusual
+from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.pipeline import Segmentation, Segmenter
 from renalseg.postprocess import postprocess
 from renalseg.provenance import InputRecord, Warned, sidecar_path
@@ -33,10 +34,12 @@ class Engine:
     Attributes:
         segmenter: The models, without post-processing.
         postprocess: Whether the ensemble is to be post-processed.
+        world: The scans that the models know.
     """
 
     segmenter: Segmenter
     postprocess: bool
+    world: World = KITS_WORLD
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Job:
         found = self._segment(loaded.segmenter, scan)
         if loaded.postprocess:
             found.labels.save(self.folder.raw)
-            found = cleaned(found, scan.volume)
+            found = cleaned(found, scan.volume, loaded.world)
         self._step(_END, "Measuring")
         notes = self._write(found, scan.volume)
         return replace(
@@ -141,12 +144,12 @@ class Job:
         return notes
 
 
-def cleaned(raw: Segmentation, ct: Volume) -> Segmentation:
+def cleaned(raw: Segmentation, ct: Volume, world: World) -> Segmentation:
     """The segmentation after post-processing, as the engine itself would have made it."""
     began = time.perf_counter()
     labels = postprocess(raw.labels.array)
     region = tuple(warning for warning in raw.warnings if warning.code == "region")
-    warnings = (*region, *unusual(ct, labels))
+    warnings = (*region, *unusual(ct, labels, world))
     made = raw.provenance
     if made is not None:
         seconds = made.timings_s.get("clean_and_check", 0.0) + time.perf_counter() - began

@@ -38,7 +38,9 @@ def facts(study: Study) -> Facts:
 
 def notices(study: Study) -> tuple[str, ...]:
     """What the numbers must not be used for, each sentence once."""
-    return tuple(dict.fromkeys((study.measurements.notice, NOTICE)))
+    made = study.provenance
+    said = (study.measurements.notice, NOTICE, made.model.notice if made else "")
+    return tuple(text for text in dict.fromkeys(said) if text)
 
 
 def flags(study: Study) -> tuple[str, ...]:
@@ -63,7 +65,8 @@ def made_by(study: Study) -> Facts:
     scan = f"{_short(made.input.hash)}, {_shape(made.input.shape)} voxels"
     rows = (
         ("Segmented by", f"renalseg {made.renalseg}, {made.time}"),
-        ("Model", made.model.name),
+        ("Model", f"{made.model.name} {made.model.version}".strip()),
+        ("Licence of the weights", made.model.licence),
         ("Members", ", ".join(made.model.members)),
         ("Model's files (SHA-256)", files),
         ("Scan (SHA-256)", scan),
