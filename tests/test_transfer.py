@@ -73,6 +73,17 @@ def test_a_network_without_masks_takes_the_image_channel(tmp_path):
     torch.testing.assert_close(network.state_dict()[name], source.state_dict()[name][:, :1])
 
 
+def test_weights_kept_in_half_precision_are_a_start(tmp_path):
+    source, network = unet(), unet()
+    path = checkpoint_of(source.half(), tmp_path)
+    report = transfer_weights(network, path)
+    name = "encoder.stages.1.0.convs.0.conv.weight"
+    taken = network.state_dict()[name]
+    assert taken.dtype == torch.float32
+    torch.testing.assert_close(taken, source.state_dict()[name].float(), rtol=0, atol=0)
+    assert not report.adapted
+
+
 def test_levels_are_matched_from_the_finest(tmp_path):
     source, network = unet((4, 8, 16, 32)), unet((4, 8, 16))
     report = transfer_weights(network, checkpoint_of(source, tmp_path))
