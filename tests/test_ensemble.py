@@ -4,7 +4,7 @@ import pytest
 
 from models import write_model
 from renalseg.errors import ModelError
-from renalseg.models.ensemble import Ensemble, write_ensemble
+from renalseg.models.ensemble import About, Ensemble, World, write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
 
 
@@ -66,4 +66,44 @@ def test_damaged_manifest_is_one_line(tmp_path):
     (tmp_path / "ensemble.json").write_text('{"format": 2')
     with pytest.raises(ModelError, match="not a manifest") as caught:
         Ensemble.open(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+ABOUT = About(name="own", version="2", licence="CC BY 4.0", trained_on="noise", notice="Look.")
+
+
+def test_what_a_manifest_does_not_say_is_not_written(tmp_path, models):
+    write_ensemble(tmp_path / "e", models, [0])
+    written = json.loads((tmp_path / "e" / "ensemble.json").read_text())
+    assert set(written) == {"format", "storage", "labels", "members", "postprocess"}
+
+
+def test_a_manifest_says_name_world_and_step(tmp_path, models):
+    world = World(slice_mm=(1.0, 8.0), contrast="any")
+    written = write_ensemble(tmp_path / "e", models, [0], about=ABOUT, world=world, step=0.7)
+    manifest = Ensemble.open(tmp_path / "e").manifest
+    assert manifest == written.manifest
+    assert (manifest.about, manifest.world, manifest.step) == (ABOUT, world, 0.7)
+    assert manifest.world.pixel_mm == (0.44, 1.04)
+    assert Ensemble.open(tmp_path / "e").only("single").manifest.about == ABOUT
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("step", 0, "greater than 0"),
+        ("step", 1.5, "less than or equal to 1"),
+        ("world", {"pixel_mm": [2, 1]}, "the least before the greatest"),
+        ("world", {"contrast": "venous"}, "late-arterial"),
+        ("about", {"name": "own"}, "about.version"),
+        ("about", ABOUT.model_dump() | {"notice": "\x1b[2J"}, "printable"),
+    ],
+)
+def test_a_manifest_that_says_nonsense_is_one_line(tmp_path, models, key, value, said):
+    write_ensemble(tmp_path / "e", models, [0])
+    path = tmp_path / "e" / "ensemble.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ModelError, match="not a manifest") as caught:
+        Ensemble.open(tmp_path / "e")
+    assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ from renalseg.cli.main import app
 from renalseg.errors import ModelError
 from renalseg.inference import export_network
 from renalseg.inference.export import export_model
-from renalseg.models.ensemble import write_ensemble
+from renalseg.models.ensemble import About, write_ensemble
 from renalseg.models.loading import load_networks
 from renalseg.models.plans import CASCADE, LOWRES, PLANAR
 from renalseg.provenance import file_hash
@@ -52,6 +52,14 @@ def exported(model, tmp_path_factory) -> Path:
     target = tmp_path_factory.mktemp("export") / "out"
     export_model(model, target)
     return target
+
+
+def test_an_export_carries_the_models_licence(one_fold, tmp_path):
+    about = About(name="own", version="2", licence="CC BY 4.0", trained_on="noise", notice="Look.")
+    write_ensemble(tmp_path / "e", {"one": [one_fold]}, [0], about=about)
+    written = export_model(tmp_path / "e", tmp_path / "out", ["onnx"])
+    assert written["licence"] == "CC BY 4.0"
+    assert written["model"] == about.model_dump()
 
 
 def description(folder: Path) -> dict:

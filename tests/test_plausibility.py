@@ -3,7 +3,9 @@ import pytest
 
 from renalseg.inference.mask_rules import unusual_labels
 from renalseg.inference.plausibility import Finding, unusual
+from renalseg.inference.scan_rules import unusual_scan
 from renalseg.labels import Label
+from renalseg.models.manifest import World
 from renalseg.volume import Volume, read_image, read_labels
 
 SPACING_MM = (4.0, 1.0, 1.0)
@@ -233,3 +235,39 @@ def test_a_real_scan_without_contrast_is_said(real_data):
     found = codes(volume, labels)
     assert "non-contrast" in found
     assert not [code for code in found if code.startswith("intensity")]
+
+
+#: As wide as that of the model that comes with renalseg.
+WIDE = World(slice_mm=(0.5, 7.0), pixel_mm=(0.5, 3.0), contrast="any")
+
+
+def test_voxels_of_a_wider_world_are_not_said():
+    assert list(unusual_scan(scan(spacing_mm=(7.0, 3.0, 3.0)), WIDE)) == []
+    found = unusual_scan(scan(spacing_mm=(8.0, 3.5, 3.5)), WIDE)
+    texts = {finding.code: finding.text for finding in found}
+    assert "learned from 0.5 to 7 mm" in texts["slice-thickness"]
+    assert "learned from 0.5 to 3 mm" in texts["pixel-size"]
+
+
+def test_a_model_of_any_phase_still_says_what_lacks_contrast():
+    (finding,) = unusual(scan(kidney_hu=30), BOTH, WIDE)
+    assert finding.code == "non-contrast"
+    assert "guess" in finding.text
+    assert "arterial" not in finding.text
+
+
+def test_a_model_of_any_phase_knows_excreted_contrast():
+    volume = scan()
+    volume.array[28:33, 170:190, 110:130] = 900
+    assert unusual(volume, BOTH, WIDE) == []
+
+
+def test_a_wider_world_does_not_hide_what_is_no_scan_of_kidneys():
+    empty = np.zeros_like(BOTH)
+    (finding,) = unusual(scan(), empty, WIDE)
+    assert finding.text == "No kidney was found; the networks know CT of adults' abdomens."
+    volume = scan()
+    shifted = volume.like(volume.array - 1024)
+    found = [f.code for f in unusual(shifted, BOTH, WIDE)]
+    assert "intensity-range" in found
+    assert [f.code for f in unusual(scan(tilt_degrees=25), BOTH, WIDE)] == ["tilted"]

@@ -91,6 +91,20 @@ def test_a_model_is_named_by_its_files_hashes(tmp_path):
     assert model.files == {"a/plans.json": file_hash(folder / "a" / "plans.json")}
 
 
+def test_a_model_may_say_its_name_version_and_licence(tmp_path):
+    bare = ModelRecord.of(tmp_path / "ensemble", ["a"], [])
+    assert bare.title == "ensemble"
+    about = {"name": "own", "version": "2", "licence": "CC BY 4.0", "notice": "Look."}
+    named = ModelRecord.of(tmp_path / "ensemble", ["a"], [], **about)
+    assert named.title == "own 2, CC BY 4.0"
+    assert named.notice == "Look."
+
+
+def test_records_of_models_without_a_version_can_still_be_read():
+    old = {"name": "ensemble", "members": ["a"], "files": {}}
+    assert ModelRecord.model_validate(old).licence == ""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from renalseg.cli.main import app
 from renalseg.errors import VolumeError
 from renalseg.formats import Format, entropy_path, format_of, result_path
 from renalseg.pipeline import Segmentation
+from renalseg.provenance import InputRecord, ModelRecord, Provenance
 from renalseg.results import Wanted, record_path, write_results
 from renalseg.volume import read_labels
 from renalseg.volume.source import Source, read_source
@@ -110,6 +112,44 @@ def test_every_format_is_written_of_a_dicom_series(study, tmp_path):
     listed = json.loads((target.parent / "a-measurements.json").read_text())
     assert [row["what"] for row in rows] == ["kidney", "tumor"]
     assert listed["lesions"][0]["volume_ml"] == pytest.approx(float(rows[1]["volume_ml"]), 1e-3)
+
+
+def test_dicom_results_name_the_model_its_version_and_its_licence(study, tmp_path):
+    source = read_source(study)
+    about = {"name": "own", "version": "2", "licence": "CC BY 4.0"}
+    made_by = ModelRecord(members=("one",), files={}, **about)
+    scan = InputRecord(name="s", hash="sha256:0", shape=SHAPE, spacing_mm=(3.0, 1.5, 1.5))
+    record = Provenance(model=made_by, input=scan, device="cpu")
+    found = replace(found_in(source), provenance=record)
+    target = tmp_path / "a-seg.dcm"
+    write_results(found, source, target, Wanted((Format.SEG, Format.RTSTRUCT, Format.SR)))
+    (segment, *_) = pydicom.dcmread(target).SegmentSequence
+    (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+    assert "own 2, CC BY 4.0" in algorithm.AlgorithmParameters
+    contours = pydicom.dcmread(result_path(target, Format.RTSTRUCT))
+    assert "model own 2, CC BY 4.0." in contours.StructureSetDescription
+    assert b"own 2, CC BY 4.0" in result_path(target, Format.SR).read_bytes()
+
+
+def test_without_a_place_the_results_of_one_scan_stand_beside_it(study, tmp_path):
+    scan = tmp_path / "a.b.nii.gz"
+    scan.touch()
+    assert pair_files(scan, None) == [(scan, tmp_path / "a.b_mask.nii.gz")]
+    assert pair_files(scan, None, (Format.PDF,)) == [(scan, tmp_path / "a.b_mask-report.pdf")]
+    assert pair_files(study, None) == [(study, study.parent / "study_mask-seg.dcm")]
+
+
+def test_scans_in_a_folder_are_refused_without_a_place(tmp_path):
+    (tmp_path / "a.nii.gz").touch()
+    with pytest.raises(VolumeError, match="give a folder for their results with -o"):
+        pair_files(tmp_path, None)
+
+
+def test_a_place_that_may_not_be_written_to_is_said_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "a.nii.gz").touch()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(VolumeError, match="may not be written to; give another place with -o"):
+        pair_files(tmp_path / "a.nii.gz", None)
 
 
 def _dicom(target: Path, one: Format) -> Path | None:

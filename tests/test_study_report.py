@@ -166,6 +166,19 @@ def test_facts_of_a_study():
     assert dict(made_by(phantom.make_study()))["Segmented by"].startswith("not known")
 
 
+def test_a_report_carries_the_models_version_licence_and_notice(tmp_path):
+    made = phantom.provenance()
+    about = {"name": "own", "version": "2", "licence": "CC BY 4.0", "notice": "Look twice."}
+    named = made.model_copy(update={"model": made.model.model_copy(update=about)})
+    study = phantom.make_study(provenance=named)
+    told = dict(made_by(study))
+    assert (told["Model"], told["Licence of the weights"]) == ("own 2", "CC BY 4.0")
+    page = page_of(study, tmp_path).text
+    assert "CC BY 4.0" in page
+    assert "Look twice." in page
+    assert "Licence of the weights" not in dict(made_by(phantom.make_study(provenance=made)))
+
+
 def test_lesion_table_counts_slices_as_people_do():
     row = lesion_table(phantom.make_study()).rows[0]
     assert [cell.text for cell in row] == ["Tumor 1", "right", "14.1", "30.0", "24.0", "30.0", "24"]
