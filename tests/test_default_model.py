@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 import renalseg
@@ -158,6 +159,24 @@ def test_only_the_balanced_profile_takes_its_step():
         for name in ("exact", "balanced")
     }
     assert steps == {"exact": 0.5, "balanced": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("command", "parameter"),
+    [
+        ("predict", "model"),
+        ("serve", "model"),
+        ("pacs listen", "model"),
+        ("export", "model"),
+        ("models info", "folder"),
+    ],
+)
+def test_commands_take_it_where_no_model_is_named(command, parameter):
+    found = typer.main.get_command(app)
+    for name in command.split():
+        found = found.commands[name]
+    (default,) = (one.default for one in found.params if one.name == parameter)
+    assert Path(default) == Path("default")
 
 
 def test_models_info_and_list_know_it():
