@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from models import write_model
 from renalseg.cli.serve import command
 from renalseg.errors import RenalsegError
+from renalseg.models.default_model import default_model
 from renalseg.web import machine
 from renalseg.web.engine import loader
 from renalseg.web.identity import CSRF_HEADER
@@ -158,6 +159,13 @@ def test_the_command_sets_up_a_server(tmp_path, monkeypatch):
     monkeypatch.setenv("RENALSEG_TOKEN", "one-person-with-a-token")
     result, found = run(monkeypatch, "-m", model, "--host", "0.0.0.0")
     assert found.tokens.user_of("one-person-with-a-token") == "user"
+
+
+def test_without_a_model_the_command_serves_the_one_that_comes_along(tmp_path, monkeypatch):
+    monkeypatch.setenv("RENALSEG_SERVE_DATA", str(tmp_path))
+    result, found = run(monkeypatch)
+    assert result.exit_code == 0, result.output
+    assert found.model == default_model()
 
 
 def test_a_model_that_is_none_is_said_at_once(tmp_path, monkeypatch):
