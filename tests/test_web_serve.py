@@ -16,6 +16,7 @@ from models import write_model
 from renalseg.cli.serve import command
 from renalseg.errors import RenalsegError
 from renalseg.models.default_model import default_model
+from renalseg.models.ensemble import World, write_ensemble
 from renalseg.web import machine
 from renalseg.web.engine import loader
 from renalseg.web.identity import CSRF_HEADER
@@ -166,6 +167,13 @@ def test_without_a_model_the_command_serves_the_one_that_comes_along(tmp_path, m
     result, found = run(monkeypatch)
     assert result.exit_code == 0, result.output
     assert found.model == default_model()
+
+
+def test_the_engine_knows_the_models_world(tmp_path):
+    world = World(pixel_mm=(0.5, 3.0), contrast="any")
+    one = write_model(tmp_path / "one", folds=(0,))
+    write_ensemble(tmp_path / "model", {"one": [one]}, [0], world=world)
+    assert loader(settings(tmp_path, device="cpu"))("fast").world == world
 
 
 def test_a_model_that_is_none_is_said_at_once(tmp_path, monkeypatch):
