@@ -151,14 +151,15 @@ def test_scans_in_a_folder_need_a_place_for_their_masks(tmp_path, scan):
     assert "give a folder for their results with -o" in str(result.exception)
 
 
-def test_only_the_balanced_profile_takes_its_step():
-    manifest = Ensemble.open(default_model()).manifest
-    assert manifest.step == 0.75
-    steps = {
-        name: renalseg.load(member="whole", profile=name, device="cpu").how.step
-        for name in ("exact", "balanced")
-    }
-    assert steps == {"exact": 0.5, "balanced": 0.75}
+def test_it_finds_with_one_network_and_segments_with_the_other():
+    fitted = {}
+    for profile in ("exact", "balanced", "fast"):
+        segmenter = renalseg.load(profile=profile, device="cpu")
+        assert [member.name for member in segmenter.members if member.finds] == ["whole"]
+        assert [member.name for member in segmenter.members if not member.finds] == ["close"]
+        fitted[profile] = segmenter.how.fitted
+    assert fitted == {"exact": False, "balanced": True, "fast": True}
+    assert not renalseg.load(roi="off", device="cpu").how.fitted
 
 
 @pytest.mark.parametrize(

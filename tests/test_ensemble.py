@@ -1,9 +1,12 @@
 import json
 
 import pytest
+import torch
+from pydantic import ValidationError
 
 from models import write_model
 from renalseg.errors import ModelError
+from renalseg.models.checkpoints import load_checkpoint
 from renalseg.models.ensemble import About, Ensemble, World, write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
 
@@ -78,21 +81,45 @@ def test_what_a_manifest_does_not_say_is_not_written(tmp_path, models):
     assert set(written) == {"format", "storage", "labels", "members", "postprocess"}
 
 
-def test_a_manifest_says_name_world_and_step(tmp_path, models):
+def test_a_manifest_says_name_world_and_who_finds(tmp_path, models):
     world = World(slice_mm=(1.0, 8.0), contrast="any")
-    written = write_ensemble(tmp_path / "e", models, [0], about=ABOUT, world=world, step=0.7)
+    name, *_ = models
+    written = write_ensemble(
+        tmp_path / "e", models, [0], about=ABOUT, world=world, least_ml=5, finds=[name]
+    )
     manifest = Ensemble.open(tmp_path / "e").manifest
     assert manifest == written.manifest
-    assert (manifest.about, manifest.world, manifest.step) == (ABOUT, world, 0.7)
+    assert (manifest.about, manifest.world, manifest.least_ml) == (ABOUT, world, 5)
+    assert [member.name for member in manifest.members if member.finds] == [name]
     assert manifest.world.pixel_mm == (0.44, 1.04)
-    assert Ensemble.open(tmp_path / "e").only("single").manifest.about == ABOUT
+    alone = Ensemble.open(tmp_path / "e").only(name).manifest
+    assert alone.about == ABOUT
+    assert not alone.members[0].finds  # by itself it segments
+
+
+def test_somebody_must_segment(tmp_path, models):
+    with pytest.raises(ValidationError, match="a member that segments"):
+        write_ensemble(tmp_path / "e", models, [0], finds=list(models))
+    assert not (tmp_path / "e").exists()
+
+
+def test_weights_in_half_precision_take_half_the_space(tmp_path, models):
+    whole = write_ensemble(tmp_path / "whole", models, [0])
+    half = write_ensemble(tmp_path / "half", models, [0], half=True)
+    for member in whole.manifest.members:
+        for stage in member.stages:
+            old, new = (e.folder / stage / "fold_0" / "checkpoint_final.pth" for e in (whole, half))
+            assert new.stat().st_size < 0.7 * old.stat().st_size
+            weights = [load_checkpoint(path)["network_weights"] for path in (old, new)]
+            assert weights[0].keys() == weights[1].keys()
+            for name, tensor in weights[0].items():
+                assert torch.equal(weights[1][name], tensor.half())
 
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("step", 0, "greater than 0"),
-        ("step", 1.5, "less than or equal to 1"),
+        ("least_ml", 0, "greater than 0"),
         ("world", {"pixel_mm": [2, 1]}, "the least before the greatest"),
         ("world", {"contrast": "venous"}, "late-arterial"),
         ("about", {"name": "own"}, "about.version"),

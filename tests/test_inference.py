@@ -107,6 +107,23 @@ def test_ensemble_is_the_mean_of_its_members_softmax(models, volume):
     assert np.array_equal(found["one"], one.argmax(0))
 
 
+def test_who_only_finds_has_no_vote(models, volume):
+    how = How(backend="torch")
+    low = LoadedMember.load("low", [models["low"]], [0], how, finds=True)
+    one = LoadedMember.load("one", [models["one"]], [0], how)
+    sets = {"all": ["one"]}
+    found = run_ensemble([low, one], Scan(volume), sets, roi="auto", uncertainty=True)
+    alone = run_ensemble([one], Scan(volume), sets)
+    inside = np.zeros(volume.shape, bool)
+    for box in found.boxes:
+        inside[tuple(slice(*side) for side in box)] = True
+    assert list(found.votes) == ["one"]
+    kept = found.labels["all"] > 0
+    assert inside[kept].all()
+    assert np.array_equal(found.labels["all"][kept], alone.labels["all"][kept])
+    assert np.array_equal(found.votes["one"][inside], alone.labels["all"][inside])
+
+
 def test_rounding_like_nnunet_changes_little_but_in_corners(models, volume):
     """Where a single tile has a vanishing weight, nnU-Net's half precision has few digits left."""
     scan = Scan(volume)

@@ -241,6 +241,7 @@ def test_names_of_realism_are_pinned():
         "pelvis",
         "muscles",
         "bowel",
+        "contact",
         "outside",
         "variants",
         "findings",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from renalseg.postprocess import postprocess
+from renalseg.postprocess import postprocess, remove_small
 
 EMPTY = (14, 14, 14)
 
@@ -107,3 +107,25 @@ def test_empty_map_stays_empty_and_the_input_is_not_changed():
     before = labels.copy()
     assert not postprocess(labels).any()
     assert np.array_equal(labels, before)
+
+
+def test_small_findings_by_themselves_are_removed():
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[5:15, 5:15, 5:15] = 1  # 1000 voxels
+    labels[15, 5:8, 5:8] = 2  # on it
+    labels[25:28, 25:28, 25:28] = 1  # 27 voxels
+    labels[25:28, 5:8, 25:28] = 3
+    cleaned = remove_small(labels, voxel_mm3=10.0, least_ml=1.0)
+    expected = labels.copy()
+    expected[25:28] = 0
+    assert np.array_equal(cleaned, expected)
+    assert labels[26, 26, 26] == 1  # the input stays
+    assert np.array_equal(remove_small(labels, 100.0, 1.0), labels)  # 2.7 ml
+
+
+@pytest.mark.parametrize("side", [0, -1])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_what_the_edge_cuts_is_not_small(axis, side):
+    labels = np.zeros((12, 12, 12), np.uint8)
+    np.moveaxis(labels, axis, 0)[side, 5, 5] = 1
+    assert np.array_equal(remove_small(labels, 1.0, 5.0), labels)

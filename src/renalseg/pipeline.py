@@ -17,6 +17,7 @@ from renalseg.inference.ensemble import (
     find_finder,
     load_members,
     run_ensemble,
+    segmenting,
 )
 from renalseg.inference.forward import Backend
 from renalseg.inference.network import How
@@ -29,7 +30,7 @@ from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.models.ensemble import Ensemble
 from renalseg.models.manifest import KITS_WORLD, World
-from renalseg.postprocess import postprocess
+from renalseg.postprocess import postprocess, remove_small
 from renalseg.provenance import (
     InputRecord,
     ModelRecord,
@@ -145,6 +146,7 @@ class Segmenter:
         roi: Whether only the kidneys' surroundings are computed.
         memory_gb: A bound of the memory.
         world: The scans that the members know; others are flagged.
+        least_ml: With ``postprocess``: smaller findings by themselves are removed.
     """
 
     members: tuple[LoadedMember, ...]
@@ -156,6 +158,7 @@ class Segmenter:
     roi: Roi
     memory_gb: float | None = None
     world: World = KITS_WORLD
+    least_ml: float | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
@@ -194,12 +197,13 @@ class Segmenter:
         manifest = ensemble.manifest
         wanted = manifest.postprocess if clean is None else clean
         chosen = PROFILES[profile]
-        own_step = manifest.step if profile == "balanced" else None
+        finds = any(member.finds for member in manifest.members)
         how = How(
             device=resolve_device(device),
             backend=backend,
             precision=chosen.precision,
-            step=own_step or chosen.step,
+            step=chosen.step,
+            fitted=finds and roi == "auto" and profile != "exact",
             mirror=chosen.mirror,
             like_nnunet=profile == "exact",
         )
@@ -209,7 +213,8 @@ class Segmenter:
             ensemble.folder, [loaded.name for loaded in members], files, **manifest.named
         )
         world = manifest.world or KITS_WORLD
-        return cls(members, wanted, record, how, chosen, profile, roi, memory_gb, world)
+        least_ml = manifest.least_ml
+        return cls(members, wanted, record, how, chosen, profile, roi, memory_gb, world, least_ml)
 
     def predict(
         self,
@@ -286,7 +291,7 @@ class Segmenter:
 
         began = perf_counter()
         watch = Watch(tile)
-        names = [member.name for member in self.members]
+        names = [member.name for member in segmenting(self.members)]
         with self._lock:
             found = run_ensemble(
                 self.members,
@@ -302,6 +307,8 @@ class Segmenter:
         labels = found.labels["ensemble"]
         if self.postprocess:
             labels = postprocess(labels)
+            if self.least_ml:
+                labels = remove_small(labels, float(np.prod(volume.spacing_mm)), self.least_ml)
         warnings = [
             *(Finding("series", note) for note in notes),
             *(Finding("region", note) for note in found.notes),

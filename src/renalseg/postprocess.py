@@ -28,6 +28,30 @@ def postprocess(labels: LabelArray) -> LabelArray:
     return _relabel_fragments(_remove_distant_masses(labels))
 
 
+def remove_small(labels: LabelArray, voxel_mm3: float, least_ml: float) -> LabelArray:
+    """Remove what is too small for a kidney, even a shrunken one, and touches none.
+
+    A component of kidney, tumor and cyst that the scan's edge cuts stays.
+
+    Args:
+        labels: Label map, uint8, (slice, row, column).
+        voxel_mm3: Volume of a voxel.
+        least_ml: Components (26-connected) smaller than this become background.
+
+    Returns:
+        The cleaned map; the input is not changed.
+    """
+    result = labels.copy()
+    for component, box, size in _components(labels > 0):
+        inner = all(
+            side.start > 0 and side.stop < count
+            for side, count in zip(box, labels.shape, strict=True)
+        )
+        if inner and size * voxel_mm3 < 1000 * least_ml:
+            result[box][component] = Label.BACKGROUND
+    return result
+
+
 def _remove_distant_masses(labels: LabelArray) -> LabelArray:
     result = labels.copy()
     kidney = labels == Label.KIDNEY

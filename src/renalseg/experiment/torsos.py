@@ -13,6 +13,7 @@ from renalseg.experiment.progress import Reporter, stage
 from renalseg.files import write_json
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.ensemble import Ensemble, write_ensemble
+from renalseg.models.manifest import About, World
 from renalseg.models.plans import Plan, Resolution
 from renalseg.training.annotations import Annotations
 from renalseg.training.dataset import KIDNEY_CLASSES, TrainingCase, TrainingSet
@@ -31,9 +32,12 @@ class TorsoExperiment(BaseModel):
     Attributes:
         name: Shown to the user.
         seed: Of all torsos.
-        held_out: Every so manieth patient's shapes are kept for tests.
+        held_out: The shapes of every patient of such a number are kept for tests.
         plan: Resolutions, normalisation and network.
         networks: What is trained.
+        least_ml: The ensemble removes smaller findings by themselves.
+        about: What the ensemble is called, and its licence.
+        world: The scans that it knows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +47,9 @@ class TorsoExperiment(BaseModel):
     held_out: int = Field(default=5, ge=2)
     plan: Plan
     networks: tuple[TorsoRecipe, ...] = Field(min_length=1)
+    least_ml: float | None = None
+    about: About | None = None
+    world: World | None = None
 
     def resolution(self, recipe: TorsoRecipe) -> Resolution:
         """What a network is trained at."""
@@ -155,7 +162,16 @@ def keep(experiment: TorsoExperiment, workspace: Workspace, dataset: str) -> Ens
     if not all((model / "fold_0" / FINAL).is_file() for model in models.values()):
         return None
     members = {name: [model] for name, model in models.items()}
-    return write_ensemble(workspace.root / "ensemble", members, (0,), half=True)
+    return write_ensemble(
+        workspace.root / "ensemble",
+        members,
+        (0,),
+        half=True,
+        finds=[recipe.name for recipe in experiment.networks if recipe.finds],
+        least_ml=experiment.least_ml,
+        about=experiment.about,
+        world=experiment.world,
+    )
 
 
 def _bank(

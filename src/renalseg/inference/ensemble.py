@@ -23,7 +23,7 @@ from renalseg.inference.memory import (
 )
 from renalseg.inference.network import How, Network
 from renalseg.inference.profiles import Profile, Roi
-from renalseg.inference.region import grown, joined, kidney_region, touches_border
+from renalseg.inference.region import agreed, grown, joined, kidney_region, touches_border
 from renalseg.inference.scan import Scan
 from renalseg.inference.sliding import Count
 from renalseg.inference.uncertainty import entropy
@@ -43,14 +43,27 @@ _WIDENINGS = 3
 
 @dataclass(frozen=True)
 class LoadedMember:
-    """One model in memory: a single network, or the two stages of a cascade."""
+    """One model in memory: a single network, or the two stages of a cascade.
+
+    Attributes:
+        name: Its name.
+        networks: One, or those of both stages.
+        finds: Whether it only finds where the kidneys are.
+    """
 
     name: str
     networks: tuple[Network, ...]
+    finds: bool = False
 
     @classmethod
     def load(
-        cls, name: str, stages: Sequence[Path], folds: Sequence[int], how: How | None = None
+        cls,
+        name: str,
+        stages: Sequence[Path],
+        folds: Sequence[int],
+        how: How | None = None,
+        *,
+        finds: bool = False,
     ) -> "LoadedMember":
         """Load the model folders of a member, first stage first.
 
@@ -59,7 +72,8 @@ class LoadedMember:
                 folders are not the stages of one model.
         """
         models = load_stages(stages, folds)
-        return cls(name, tuple(Network.of(model, folds, how or How()) for model in models))
+        networks = tuple(Network.of(model, folds, how or How()) for model in models)
+        return cls(name, networks, finds)
 
     @property
     def files(self) -> list[Path]:
@@ -70,20 +84,28 @@ class LoadedMember:
 def load_members(ensemble: Ensemble, how: How, profile: Profile) -> tuple[LoadedMember, ...]:
     """Load the members of an ensemble folder that a profile uses.
 
-    Of a few it takes cascades first: their first stage runs in any case, to find the kidneys.
+    Of a few it takes cascades first: their first stage runs in any case, to find the kidneys. Those
+    that only find are not counted.
     """
-    members = sorted(ensemble.manifest.members, key=lambda member: -len(member.stages))
-    names = {member.name for member in members[: profile.members]}
+    segmenting = [member for member in ensemble.manifest.members if not member.finds]
+    segmenting.sort(key=lambda member: -len(member.stages))
+    names = {member.name for member in segmenting[: profile.members]}
     return tuple(
         LoadedMember.load(
             member.name,
             [ensemble.folder / stage for stage in member.stages],
             member.folds[: profile.folds],
             how,
+            finds=bool(member.finds),
         )
         for member in ensemble.manifest.members
-        if member.name in names
+        if member.finds or member.name in names
     )
+
+
+def segmenting(members: Iterable[LoadedMember]) -> list[LoadedMember]:
+    """The members whose scores count."""
+    return [member for member in members if not member.finds]
 
 
 @dataclass
@@ -152,10 +174,11 @@ def run_ensemble(
         ModelError: If no cut brings the memory below its bound.
     """
     watch = watch or Watch()
+    counted = segmenting(members)
     finder = find_finder(members) if roi == "auto" else None
     search = _clipped(body_box(scan.volume), scan.crop) if finder else scan.crop
     previous = {}
-    firsts = {m.name: m.networks[0] for m in members if len(m.networks) > 1}
+    firsts = {m.name: m.networks[0] for m in counted if len(m.networks) > 1}
     fixed = fixed_bytes(members, scan, len(sets))
     suspected = np.zeros(scan.volume.shape, np.uint8)
     for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
@@ -167,23 +190,23 @@ def run_ensemble(
 
     def tiles_of(box: Box) -> int:
         region = _within(box, scan.crop)
-        return sum(member.networks[-1].tiles(scan, region).count for member in members)
+        return sum(member.networks[-1].tiles(scan, region).count for member in counted)
 
     spacing_mm = scan.volume.spacing_mm
     boxes, notes = [search], []
     if finder:
-        kidneys = kidney_region(suspected, spacing_mm, search, margin_mm)
+        kidneys = kidney_region(suspected, previous[finder], spacing_mm, search, margin_mm)
         boxes, notes = joined(kidneys.boxes, tiles_of), list(kidneys.notes)
     shape = scan.volume.shape
     found = Found({name: np.zeros(shape, np.uint8) for name in sets}, (), ())
     if uncertainty:
         found.entropy = np.zeros(shape, np.float32)
-        found.votes = {member.name: np.zeros(shape, np.uint8) for member in members}
+        found.votes = {member.name: np.zeros(shape, np.uint8) for member in counted}
 
     def run_box(box: Box) -> None:
-        finest = [member.networks[-1] for member in members]
+        finest = [member.networks[-1] for member in counted]
         for part in fitting_regions(finest, scan, _within(box, scan.crop), fixed, memory_gb):
-            _run_region(members, scan, part, sets, previous, firsts, found, watch)
+            _run_region(counted, scan, part, sets, previous, firsts, found, watch)
 
     done = []
     for box in boxes:
@@ -196,6 +219,10 @@ def run_ensemble(
             notes.append("a finding reached the border of its region, which was widened")
             run_box(wider)
         done.append(wider)
+    if finder and any(m.finds for m in members if finder in m.networks):
+        voxel_ml = float(np.prod(spacing_mm)) / 1000
+        for name, labels in found.labels.items():
+            found.labels[name] = agreed(labels, previous[finder], voxel_ml)
     scan.forget()
     found.boxes, found.notes = tuple(done), tuple(dict.fromkeys(notes))
     return found
@@ -207,7 +234,7 @@ def find_finder(members: Iterable[LoadedMember]) -> Network | None:
     sizes = {network: float(np.prod(network.spacing_mm[-2:])) for network in alone}
     if not sizes:
         return None
-    others = [float(np.prod(m.networks[-1].spacing_mm[-2:])) for m in members]
+    others = [float(np.prod(m.networks[-1].spacing_mm[-2:])) for m in segmenting(members)]
     coarsest = max(alone, key=sizes.__getitem__)
     return coarsest if sizes[coarsest] > _COARSER**2 * min(others) else None
 
@@ -225,7 +252,7 @@ def expected_gb(members: Sequence[LoadedMember], scan: Scan, memory_gb: float | 
         ModelError: If it cannot be brought below the bound.
     """
     fixed = fixed_bytes(members, scan, 1)
-    finest = [member.networks[-1] for member in members]
+    finest = [member.networks[-1] for member in segmenting(members)]
     parts = fitting_regions(finest, scan, scan.whole, fixed, memory_gb)
     return max(fixed + sum(region_bytes(n, scan, part) for n in finest) for part in parts) / 1e9
 

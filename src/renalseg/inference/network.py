@@ -41,6 +41,7 @@ class How:
         backend: What computes them on a CPU.
         precision: ``half`` where results may differ in the third digit.
         step: Distance of two tiles as a share of the patch.
+        fitted: Whether tiles are laid over each region rather than over the scan.
         mirror: Whether mirrored copies are averaged, along the axes that the training mirrored.
         like_nnunet: Whether scores are rounded where nnU-Net rounds them, to half precision, so
             that ties fall alike; folds are then added up apart.
@@ -50,6 +51,7 @@ class How:
     backend: Backend = "auto"
     precision: Precision = "float32"
     step: float = 0.5
+    fitted: bool = False
     mirror: bool = True
     like_nnunet: bool = True
 
@@ -142,7 +144,8 @@ class Network:
 
     def tiles(self, scan: Scan, region: Box) -> Tiles:
         """The tiles that a region of the scan takes, counted from the crop's first voxel."""
-        return tiles_for(self.grid(scan), region, self.patch, self.how.step)
+        grid, how = self.grid(scan), self.how
+        return tiles_for(grid, region, self.patch, how.step, fitted=how.fitted)
 
     def probability_rows(
         self,

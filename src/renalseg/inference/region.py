@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from renalseg.inference.grid import Box
+from renalseg.labels import Label
 from renalseg.types import AnyArray, LabelArray
 
 #: Less than this is noise at low resolution; a kidney is 80 ml and more, an atrophic one 20 ml.
@@ -35,17 +36,25 @@ class Region:
 
 
 def kidney_region(
-    labels: LabelArray, spacing_mm: Sequence[float], within: Box, margin_mm: float
+    suspected: LabelArray,
+    labels: LabelArray,
+    spacing_mm: Sequence[float],
+    within: Box,
+    margin_mm: float,
 ) -> Region:
-    """Find boxes around the kidneys and masses of a label map.
+    """Find boxes around what may be kidneys and masses.
+
+    What is suspected counts where part of it is probably kidney; all of it does where nothing is.
 
     Args:
-        labels: Label map of the whole scan, uint8; an empty one gives ``within``.
-        spacing_mm: Its voxel size.
-        within: The box in which it was computed: no box leaves it.
+        suspected: Where foreground is suspected, of the whole scan, uint8; an empty one gives
+            ``within``.
+        labels: What is the most probable there, uint8.
+        spacing_mm: Voxel size of both.
+        within: The box in which they were computed: no box leaves it.
         margin_mm: How far around what was found.
     """
-    parts = _components(labels, within, spacing_mm)
+    parts = _components(suspected, labels, within, spacing_mm)
     if not parts:
         note = "no kidney found at low resolution, so the whole body was computed"
         return Region((within,), (note,))
@@ -110,6 +119,23 @@ def joined(boxes: Sequence[Box], cost: Callable[[Box], int]) -> list[Box]:
     return rest
 
 
+def agreed(labels: LabelArray, other: LabelArray, voxel_ml: float) -> LabelArray:
+    """Keep what two networks agree on: findings of which both call some part, 2 ml, kidney.
+
+    Args:
+        labels: Label map whose components (26-connected) of foreground are kept or removed.
+        other: The other network's, on the same grid.
+        voxel_ml: Volume of a voxel.
+    """
+    import cc3d
+
+    numbered = cc3d.connected_components(labels > 0, connectivity=26)
+    both = (labels == Label.KIDNEY) & (other == Label.KIDNEY)
+    counts = np.bincount(numbered[both], minlength=int(numbered.max()) + 1)
+    kept = counts * voxel_ml >= NOISE_ML
+    return np.where(kept[numbered], labels, np.uint8(Label.BACKGROUND))
+
+
 def touches_border(labels: LabelArray, box: Box, within: Box) -> bool:
     """Whether foreground reaches a side of the box that is no side of ``within``."""
     inside = labels[tuple(slice(*side) for side in box)]
@@ -121,21 +147,26 @@ def touches_border(labels: LabelArray, box: Box, within: Box) -> bool:
 
 
 def _components(
-    labels: LabelArray, within: Box, spacing_mm: Sequence[float]
+    suspected: LabelArray, labels: LabelArray, within: Box, spacing_mm: Sequence[float]
 ) -> list[tuple[Box, float]]:
-    """Boxes and volumes in ml of what is larger than noise."""
+    """Boxes and volumes in ml of what is suspected, larger than noise, and kidney in part."""
     import cc3d
 
-    view = labels[tuple(slice(*side) for side in within)]
+    inner = tuple(slice(*side) for side in within)
+    view = suspected[inner]
     if not view.any():
         return []
     numbered = cc3d.connected_components(view > 0, connectivity=26)
     statistics = cc3d.statistics(numbered)
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     found: list[tuple[Box, float]] = []
-    for count, slices in zip(
-        statistics["voxel_counts"][1:], statistics["bounding_boxes"][1:], strict=True
-    ):
+    sure = np.bincount(
+        numbered[labels[inner] == Label.KIDNEY], minlength=len(statistics["voxel_counts"])
+    )
+    counts = statistics["voxel_counts"]
+    if (sure[1:] * voxel_ml >= NOISE_ML).any():
+        counts = np.where(sure * voxel_ml >= NOISE_ML, counts, 0)
+    for count, slices in zip(counts[1:], statistics["bounding_boxes"][1:], strict=True):
         if count * voxel_ml >= NOISE_ML:
             first, second, third = (
                 (side.start + low, side.stop + low)

@@ -1,7 +1,9 @@
 """Where tiles lie: nnU-Net's grid of them over a whole scan, and what of it a region takes.
 
 A region takes the tiles of the whole scan that have a say in it, so that what is found in it does
-not depend on how far around it was looked, or into which parts a scan was cut.
+not depend on how far around it was looked, or into which parts a scan was cut. Where a network of
+its own has found the kidneys, tiles are fitted to each region instead: they are fewer, and hardly
+a kidney lies on a seam.
 """
 
 from dataclasses import dataclass
@@ -40,7 +42,9 @@ class Tiles:
         return int(np.prod([len(side) for side in self.starts]))
 
 
-def tiles_for(grid: NetworkGrid, region: Box, patch: Shape, step: float) -> Tiles:
+def tiles_for(
+    grid: NetworkGrid, region: Box, patch: Shape, step: float, *, fitted: bool = False
+) -> Tiles:
     """The tiles that a region of the crop takes.
 
     Args:
@@ -48,13 +52,15 @@ def tiles_for(grid: NetworkGrid, region: Box, patch: Shape, step: float) -> Tile
         region: Counted from the crop's first voxel.
         patch: Voxels of a tile.
         step: Distance of two tiles as a share of the patch.
+        fitted: Lay them over the region rather than over the scan.
 
     Returns:
         Tiles that cover all that the region is made of. Where the whole grid is smaller than a
         patch they reach beyond it on both sides, as nnU-Net pads.
     """
+    starts = fitted_starts if fitted else axis_starts
     sides = [
-        axis_starts(size, edge, step, *back.needs(*side))
+        starts(size, edge, step, *back.needs(*side))
         for size, edge, back, side in zip(grid.shape, patch, grid.back, region, strict=True)
     ]
     first, second, third = ((side[0], side[-1] + e) for side, e in zip(sides, patch, strict=True))
@@ -73,6 +79,17 @@ def axis_starts(size: int, edge: int, step: float, low: int, high: int) -> list[
     starts = compute_steps_for_sliding_window((size,), (edge,), step)[0]
     least = min(_REACH * edge, high - low)
     return [s for s in starts if min(s + edge, high) - max(s, low) >= least]
+
+
+def fitted_starts(size: int, edge: int, step: float, low: int, high: int) -> list[int]:
+    """Starts along one axis of tiles laid over ``low`` to ``high``; a single one is centred."""
+    from nnunetv2.inference.sliding_window_prediction import compute_steps_for_sliding_window
+
+    if size <= edge or edge == 1:
+        return axis_starts(size, edge, step, low, high)
+    if high - low <= edge:
+        return [min(max((low + high - edge) // 2, 0), size - edge)]
+    return [low + s for s in compute_steps_for_sliding_window((high - low,), (edge,), step)[0]]
 
 
 @cache

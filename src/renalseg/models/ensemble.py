@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,9 @@ class Ensemble(BaseModel):
         Raises:
             ModelError: If there is no such member.
         """
-        chosen = tuple(m for m in self.manifest.members if m.name == name)
+        chosen = tuple(
+            m.model_copy(update={"finds": None}) for m in self.manifest.members if m.name == name
+        )
         if not chosen:
             known = ", ".join(m.name for m in self.manifest.members)
             raise ModelError(f"{self.folder}: no member {name!r}; it has {known}")
@@ -86,9 +88,10 @@ def write_ensemble(
     *,
     postprocess: bool = True,
     half: bool = False,
+    finds: Collection[str] = (),
+    least_ml: float | None = None,
     about: About | None = None,
     world: World | None = None,
-    step: float | None = None,
 ) -> Ensemble:
     """Gather trained models into an ensemble folder.
 
@@ -98,9 +101,10 @@ def write_ensemble(
         folds: The folds to take of each.
         postprocess: What the manifest says of post-processing.
         half: Keep weights in half precision, in half the space.
+        finds: Names of members that only find where the kidneys are.
+        least_ml: Smaller findings by themselves are removed; none when absent.
         about: Its name, version and licence.
         world: The scans that it knows; KiTS's when absent.
-        step: Distance of two tiles as a share of the patch; the profile's when absent.
 
     Raises:
         ModelError: If a model was not trained to its end.
@@ -113,9 +117,16 @@ def write_ensemble(
         names = [name] if len(stages) == 1 else [f"{name}-stage{i + 1}" for i in range(len(stages))]
         for source, target in zip(stages, names, strict=True):
             _copy_model(source, beside / target, folds, half=half)
-        described.append(Member(name=name, stages=tuple(names), folds=tuple(folds)))
+        only_finds = True if name in finds else None
+        described.append(
+            Member(name=name, stages=tuple(names), folds=tuple(folds), finds=only_finds)
+        )
     manifest = Manifest(
-        members=tuple(described), postprocess=postprocess, about=about, world=world, step=step
+        members=tuple(described),
+        postprocess=postprocess,
+        least_ml=least_ml,
+        about=about,
+        world=world,
     )
     (beside / MANIFEST).write_text(manifest.as_json())
     shutil.rmtree(folder, ignore_errors=True)

@@ -44,6 +44,7 @@ class Member(BaseModel):
         name: The recipe's name.
         stages: Model folders beside the manifest: one, or first and second stage of a cascade.
         folds: The folds whose logits are averaged.
+        finds: Whether it only finds where the kidneys are, for the others to segment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class Member(BaseModel):
     name: Name
     stages: tuple[Name, ...] = Field(min_length=1, max_length=2)
     folds: Folds
+    finds: bool | None = None
 
 
 Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0, le=100)]]
@@ -111,10 +113,10 @@ class Manifest(BaseModel):
         labels: Class names and voxel values: those of KiTS.
         members: The models; their softmax probabilities are averaged on the scan's grid.
         postprocess: Whether section 3.5 of the paper cleans the result.
+        least_ml: With ``postprocess``: a finding smaller than this that touches no larger one and
+            is not cut by the scan's edge is removed; none is when absent.
         about: Its name, version and licence.
         world: The scans that it knows; KiTS's when absent.
-        step: Distance of two tiles as a share of the patch, in the profile ``balanced``; the
-            profile's own when absent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -124,9 +126,15 @@ class Manifest(BaseModel):
     labels: Annotated[dict[str, int], AfterValidator(_kits)] = KITS_LABELS
     members: tuple[Member, ...] = Field(min_length=1, max_length=100)
     postprocess: bool = True
+    least_ml: Annotated[float, Field(gt=0)] | None = None
     about: About | None = None
     world: World | None = None
-    step: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _somebody_segments(self) -> Self:
+        if all(member.finds for member in self.members):
+            raise ValueError("expected a member that segments, not only finds")
+        return self
 
     @property
     def named(self) -> dict[str, str]:

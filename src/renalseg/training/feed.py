@@ -40,6 +40,12 @@ class Feed(BaseModel):
 
 
 class TorsoRecipe(Recipe):
-    """A recipe that trains on torsos rather than on a cohort."""
+    """A recipe that trains on torsos rather than on a cohort.
+
+    Attributes:
+        torsos: What it trains on.
+        finds: Whether it only finds where the kidneys are, for the others to segment.
+    """
 
     torsos: Feed
+    finds: bool = False

@@ -34,12 +34,12 @@ class TorsoDataset(nnUNetBaseDataset):  # type: ignore[misc]
             changes: Whether torsos are replaced by new ones; the others are those numbered from 0.
         """
         super().__init__("", ["torso"])
-        self._config, self._feed, self._intensity = config, feed, intensity
+        self.config, self._feed, self._intensity = config, feed, intensity
         self._changes = changes
         self._pool: list[tuple[Any, Any, Any, dict[str, Any]]] = []
         self._uses: list[int] = []
 
-    def load_case(self, identifier: str) -> tuple[Any, Any, Any, dict[str, Any]]:
+    def load_case(self, _: str) -> tuple[Any, Any, Any, dict[str, Any]]:
         """Give one of the torsos at hand: image, labels, nothing of a previous stage, locations."""
         place = int(np.random.randint(POOL))
         if place >= len(self._pool):
@@ -61,9 +61,9 @@ class TorsoDataset(nnUNetBaseDataset):  # type: ignore[misc]
         number = int(np.random.randint(_MANY)) if self._changes else place
         slices = self._feed.shape[0]
         if self._feed.least_slices is not None:
-            own = np.random.default_rng([self._config.seed, number])
+            own = np.random.default_rng([self.config.seed, number])
             slices = int(own.integers(self._feed.least_slices, slices + 1))
-        config = replace(self._config, shape=(slices, *self._feed.shape[1:]))
+        config = replace(self.config, shape=(slices, *self._feed.shape[1:]))
         torso = make_torso(config, number)
         labels = torso.labels[None].astype(np.int8)
         locations = DefaultPreprocessor._sample_foreground_locations(
@@ -78,7 +78,7 @@ class TorsoDataset(nnUNetBaseDataset):  # type: ignore[misc]
         raise NotImplementedError
 
     @staticmethod
-    def get_identifiers(folder: str) -> list[str]:
+    def get_identifiers(_: str) -> list[str]:
         """One name stands for all."""
         return ["torso"]
 
@@ -91,17 +91,14 @@ class TorsoSource:
     def __init__(self, config: TorsoConfig, feed: Feed, intensity: Intensity) -> None:
         """Take what torsos are to be, except for their shape and what is left out."""
         config = replace(config, shape=feed.shape, around=feed.around)
-        config = replace(
-            config, real_share=feed.real_share, leave_out=frozenset(feed.leave_out)
-        )
+        config = replace(config, real_share=feed.real_share, leave_out=frozenset(feed.leave_out))
         self.training = TorsoDataset(config, feed, intensity, changes=True)
         others = replace(config, seed=config.seed + 1)
         self.validation = TorsoDataset(others, feed, intensity, changes=False)
 
-    def datasets(self, trainer: Any) -> tuple[TorsoDataset, TorsoDataset]:
-        """Both data sets; what compiles does so now, before loaders start processes of their own."""
-        config = self.training._config
-        make_torso(replace(config, shape=(32, 32, 32)), 0)
+    def datasets(self, _: Any) -> tuple[TorsoDataset, TorsoDataset]:
+        """Both data sets; what compiles does so before loaders start processes of their own."""
+        make_torso(replace(self.training.config, shape=(32, 32, 32)), 0)
         return self.training, self.validation
 
     def begin_epoch(self) -> None:

@@ -21,6 +21,8 @@ CELL_MM = 2.0
 SCALE = 2.0
 _ROOM_MM = 14.0
 _CLOSING_MM = 13.0
+#: Crumbs of annotations, which are no lesions.
+_LEAST_LESION_MM3 = 300.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,7 @@ def _unit(case: str, crop: AnyArray, spacing: AnyArray, side: int, across: float
     for label in (Label.CYST, Label.TUMOR):
         pieces, count = ndimage.label(crop == label)
         for number in range(1, count + 1):
-            if (pieces == number).sum() * np.prod(spacing) > 60:
+            if (pieces == number).sum() * np.prod(spacing) > _LEAST_LESION_MM3:
                 parts.append(_distance(pieces == number, spacing))
                 kinds.append(int(label))
     parenchyma = np.argwhere(crop == Label.KIDNEY).mean(0) * spacing / CELL_MM

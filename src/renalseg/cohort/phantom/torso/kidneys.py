@@ -185,7 +185,14 @@ def _real(
 def _partners(
     rng: np.random.Generator, bank: ShapeBank, kidneys: Sequence[Kidney], *, mixed: bool
 ) -> list[Unit]:
-    """A real kidney for each place: of one patient, or of two where shapes are mixed."""
+    """A real kidney for each place: of one patient, or of two where shapes are mixed.
+
+    Every patient of KiTS has a tumor; where shapes are mixed, one in five torsos has none.
+    """
+    if mixed and rng.random() < 0.2:
+        sound = [unit for unit in bank.units if Label.TUMOR not in unit.lesions]
+        if sound:
+            return [sound[int(rng.integers(len(sound)))] for _ in kidneys]
     first = bank.units[int(rng.integers(len(bank.units)))]
     own = [unit for unit in bank.units if unit.case == first.case]
     units = []

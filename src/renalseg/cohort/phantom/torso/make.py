@@ -100,9 +100,11 @@ def make_torso(config: TorsoConfig, index: int) -> Torso:
     draw = stream("scanner")
     thick = config.spacing_mm[0]
     acquisition = Acquisition.draw(draw, patient, thick, flawed=config.has("artefacts"))
+    labels = _labels(stage, organs)
+    labels[:, acquisition.outside(stage.grid)] = 0
     return Torso(
         image=scan(stage, draw, acquisition),
-        labels=_labels(stage, organs),
+        labels=labels,
         affine=stage.grid.affine,
         phase=contrast.phase,
         variant=variant,

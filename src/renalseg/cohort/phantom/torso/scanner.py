@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from renalseg.cohort.phantom.grid import Grid
 from renalseg.cohort.phantom.patient import Patient
 from renalseg.cohort.phantom.torso.stage import Stage
 from renalseg.types import AnyArray
@@ -76,9 +77,18 @@ class Acquisition:
             offset_hu=float(rng.uniform(-45, 45) if odd else rng.normal(0, 3)),
             gain=float(rng.uniform(0.94, 1.06) if odd else rng.normal(1, 0.008)),
             padding=int(rng.choice([-1024, -1000, -2000, -3024], p=[0.6, 0.2, 0.12, 0.08])),
-            field_mm=girth * float(rng.uniform(0.72, 1.6)) if rng.random() < 0.4 else None,
+            field_mm=girth * float(rng.uniform(0.8, 1.6)) if rng.random() < 0.4 else None,
             motion=float(rng.uniform(0.1, 0.5)) if rng.random() < 0.2 else 0.0,
         )
+
+    def outside(self, grid: Grid) -> AnyArray:
+        """Which pixels of a slice lie outside of the reconstructed field."""
+        _, many_rows, many_columns = grid.shape
+        if self.field_mm is None:
+            return np.zeros((many_rows, many_columns), bool)
+        rows, columns = np.ogrid[0:many_rows, 0:many_columns]
+        away = np.hypot(rows - (many_rows - 1) / 2, columns - (many_columns - 1) / 2)
+        return np.asarray(away * grid.spacing_mm[1] > self.field_mm)
 
 
 def scan(stage: Stage, rng: np.random.Generator, a: Acquisition) -> AnyArray:
@@ -123,11 +133,7 @@ def scan(stage: Stage, rng: np.random.Generator, a: Acquisition) -> AnyArray:
     np.rint(image, out=image)
     np.clip(image, -1024, 3071, out=image)
     out = image.astype(np.int16)
-    if a.field_mm is not None:
-        _, rows, columns = np.ogrid[0:1, 0 : grid.shape[1], 0 : grid.shape[2]]
-        middle = [grid.shape[1] / 2 - 0.5, grid.shape[2] / 2 - 0.5]
-        away = np.hypot(rows - middle[0], columns - middle[1]) * pixel
-        out[:, (away > a.field_mm)[0]] = a.padding
+    out[:, a.outside(grid)] = a.padding
     return out
 
 
