@@ -211,20 +211,8 @@ def test_the_command_trains_one_network_at_a_time(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(EXPERIMENT)
     for name, said in (("whole", ""), ("close", "Ensemble")):
-        result = CliRunner().invoke(
-            app,
-            [
-                "experiment",
-                "torsos",
-                str(path),
-                "-o",
-                str(tmp_path / "out"),
-                "--network",
-                name,
-                "--device",
-                "cpu",
-            ],
-        )
+        options = ["-o", str(tmp_path / "out"), "--network", name, "--device", "cpu"]
+        result = CliRunner().invoke(app, ["experiment", "torsos", str(path), *options])
         assert result.exit_code == 0, result.output
         assert said in result.output
     assert (tmp_path / "out" / "ensemble" / "close").is_dir()
