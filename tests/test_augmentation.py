@@ -1,6 +1,7 @@
 """Augmentation depends on the random numbers alone."""
 
 from itertools import count
+from types import SimpleNamespace
 
 import batchgeneratorsv2.transforms.noise.gaussian_blur as blur
 import numpy as np
@@ -17,7 +18,9 @@ def augmented(monkeypatch, seconds):
     monkeypatch.setattr(blur, "time", lambda: seconds((n := next(calls)) // 2 % 18) * (n % 2))
     seed_everything(1)
     size = np.array(SHAPE)
-    transform = RenalTrainer.get_training_transforms(size, (0.0, 0.0), None, (0, 1, 2), False)
+    trainer = object.__new__(RenalTrainer)
+    trainer.source = SimpleNamespace(needs_bending=True)
+    transform = trainer.get_training_transforms(size, (0.0, 0.0), None, (0, 1, 2), False)
     labels = torch.zeros(1, *SHAPE, dtype=torch.int16)
     images = [torch.randn(1, *SHAPE) for _ in range(40)]
     return torch.stack([transform(image=i, segmentation=labels)["image"] for i in images])
