@@ -218,6 +218,12 @@ def test_the_command_trains_one_network_at_a_time(tmp_path):
     assert (tmp_path / "out" / "ensemble" / "close").is_dir()
 
 
+def test_an_unknown_network_is_refused_before_anything_is_made(tmp_path, experiment):
+    with pytest.raises(ExperimentError, match="no network 'clsoe' in tiny; it has whole, close"):
+        train_on_torsos(experiment, None, tmp_path / "out", Quiet(), networks=["clsoe"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_recipe_that_comes_along_is_the_model_that_comes_along():
     experiment = load_torso_experiment("default.yaml")
     manifest = Ensemble.open(Path("default")).manifest

@@ -32,7 +32,7 @@ class TorsoExperiment(BaseModel):
     Attributes:
         name: Shown to the user.
         seed: Of all torsos.
-        held_out: The shapes of every patient of such a number are kept for tests.
+        held_out: Of so many patients the first one's shapes are kept for tests.
         plan: Resolutions, normalisation and network.
         networks: What is trained.
         least_ml: The ensemble removes smaller findings by themselves.
@@ -127,9 +127,19 @@ def train_on_torsos(
 
     Returns:
         The ensemble, once all of its networks are trained.
+
+    Raises:
+        ExperimentError: If a network is unknown.
+        CohortError: If there are no shapes.
     """
     from renalseg.training.torsos import TorsoSource
 
+    known = [recipe.name for recipe in experiment.networks]
+    for name in networks or ():
+        if name not in known:
+            raise ExperimentError(
+                f"no network {name!r} in {experiment.name}; it has {', '.join(known)}"
+            )
     workspace = Workspace(folder)
     bank = _bank(experiment, shapes, folder, reporter)
     dataset = _prepare(experiment, workspace, reporter)
