@@ -78,10 +78,10 @@ def coordinates(tile, shape, spacing, origin, rotation, bend, warp_mm, knot_mm, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _part(part, z, y, x):
-    """Distance to an ellipsoid, a cone with round ends, or a plane."""
-    if part[0] == 0:
-        a, b, c = z - part[3], y - part[4], x - part[5]
+def _ellipsoid(part, z, y, x, out):
+    """Distances of a row of voxels to an ellipsoid, to first order."""
+    for k in range(out.size):
+        a, b, c = z[k] - part[3], y[k] - part[4], x[k] - part[5]
         u = part[6] * a + part[7] * b + part[8] * c
         v = part[9] * a + part[10] * b + part[11] * c
         w = part[12] * a + part[13] * b + part[14] * c
@@ -89,40 +89,67 @@ def _part(part, z, y, x):
         ga = part[6] * u + part[9] * v + part[12] * w
         gb = part[7] * u + part[10] * v + part[13] * w
         gc = part[8] * u + part[11] * v + part[14] * w
-        return level * (level - 1) / np.sqrt(ga * ga + gb * gb + gc * gc + 1e-9)
-    if part[0] == 1:
-        a, b, c = z - part[3], y - part[4], x - part[5]
-        da, db, dc = part[6], part[7], part[8]
-        t = (a * da + b * db + c * dc) / (da * da + db * db + dc * dc + 1e-6)
+        out[k] = level * (level - 1) / np.sqrt(ga * ga + gb * gb + gc * gc + 1e-9)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cone(part, z, y, x, out):
+    """To a cone with round ends."""
+    da, db, dc = part[6], part[7], part[8]
+    length = da * da + db * db + dc * dc + 1e-6
+    for k in range(out.size):
+        a, b, c = z[k] - part[3], y[k] - part[4], x[k] - part[5]
+        t = (a * da + b * db + c * dc) / length
         t = min(max(t, 0.0), 1.0)
         a, b, c = a - t * da, b - t * db, c - t * dc
-        return np.sqrt(a * a + b * b + c * c) - (part[9] + t * (part[10] - part[9]))
-    return part[3] * z + part[4] * y + part[5] * x - part[6]
+        out[k] = np.sqrt(a * a + b * b + c * c) - (part[9] + t * (part[10] - part[9]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _plane(part, z, y, x, out):
+    """To a plane."""
+    for k in range(out.size):
+        out[k] = part[3] * z[k] + part[4] * y[k] + part[5] * x[k] - part[6]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _join(out, d, op, blend):
+    """Join a row of distances with others."""
+    if op == 0:
+        per = 4 * max(blend, 1e-9)
+        for k in range(out.size):
+            near = max(blend - abs(out[k] - d[k]), 0.0)
+            out[k] = min(out[k], d[k]) - near * near / per
+    elif op == 1:
+        for k in range(out.size):
+            out[k] = max(out[k], -d[k])
+    else:
+        for k in range(out.size):
+            out[k] = max(out[k], d[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_parts(out, start, at, parts, boxes):
-    """Join parts into distances over a box, each within its own voxels.
+    """Join parts into distances over a box, each within its own voxels, row by row.
 
     Op 0 joins with a rounded crease, 1 cuts away, 2 keeps what is inside.
     """
+    row = np.empty(out.shape[2])
     for n in range(parts.shape[0]):
-        op, blend = parts[n, 1], parts[n, 2]
+        part = parts[n]
+        low, high = boxes[n, 4], boxes[n, 5]
+        d = row[: high - low]
         for i in range(boxes[n, 0], boxes[n, 1]):
             for j in range(boxes[n, 2], boxes[n, 3]):
-                for k in range(boxes[n, 4], boxes[n, 5]):
-                    d = _part(parts[n], at[0, i, j, k], at[1, i, j, k], at[2, i, j, k])
-                    a = out[i - start[0], j - start[1], k - start[2]]
-                    if op == 0:
-                        near = blend - abs(a - d)
-                        a = min(a, d)
-                        if near > 0:
-                            a -= near * near / (4 * blend)
-                    elif op == 1:
-                        a = max(a, -d)
-                    else:
-                        a = max(a, d)
-                    out[i - start[0], j - start[1], k - start[2]] = a
+                z, y, x = at[0, i, j, low:high], at[1, i, j, low:high], at[2, i, j, low:high]
+                if part[0] == 0:
+                    _ellipsoid(part, z, y, x, d)
+                elif part[0] == 1:
+                    _cone(part, z, y, x, d)
+                else:
+                    _plane(part, z, y, x, d)
+                inside = out[i - start[0], j - start[1], low - start[2] : high - start[2]]
+                _join(inside, d, part[1], part[2])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
