@@ -33,9 +33,9 @@ def noise(tile, z, y, x):
     """The tile at a position in cells, periodic, linear between cells."""
     fz, fy, fx = np.floor(z), np.floor(y), np.floor(x)
     tz, ty, tx = np.float32(z - fz), np.float32(y - fy), np.float32(x - fx)
-    n = tile.shape[0] - 1
-    z0, y0, x0 = int(fz) & n, int(fy) & n, int(fx) & n
-    z1, y1, x1 = (z0 + 1) & n, (y0 + 1) & n, (x0 + 1) & n
+    n, next_cell = np.uint32(tile.shape[0] - 1), np.uint32(1)  # unsigned: none counts from the end
+    z0, y0, x0 = np.uint32(int(fz)) & n, np.uint32(int(fy)) & n, np.uint32(int(fx)) & n
+    z1, y1, x1 = (z0 + next_cell) & n, (y0 + next_cell) & n, (x0 + next_cell) & n
     one = np.float32(1)
     a = tile[z0, y0, x0] * (one - tx) + tile[z0, y0, x1] * tx
     b = tile[z0, y1, x0] * (one - tx) + tile[z0, y1, x1] * tx
@@ -168,25 +168,30 @@ def bump(out, start, at, tile, size, feature_mm, offset, stride):
 
     Noise is smooth: along a row it is looked up at every so manieth voxel.
     """
-    per = _CELLS / feature_mm
+    per, band = _CELLS / feature_mm, 3 * size + 8
     last = out.shape[2] - 1
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            u, v, w = start[0] + i, start[1] + j, start[2]
-            known, low, high = -1, np.float32(0), np.float32(0)
-            for k in range(out.shape[2]):
-                if abs(out[i, j, k]) >= 3 * size + 8:
-                    continue
-                knot = k - k % stride
+            row, u, v, w = out[i, j], start[0] + i, start[1] + j, start[2]
+            if stride == 1:
+                for k in range(last + 1):
+                    if abs(row[k]) < band:
+                        row[k] += size * _noise_at(tile, at, u, v, w + k, per, offset)
+                continue
+            known, high = False, np.float32(0)
+            for knot in range(0, last + 1, stride):
                 end = min(knot + stride, last)
-                if knot != known:
-                    if known < 0 or knot != known + stride:
-                        high = _noise_at(tile, at, u, v, w + knot, per, offset)
-                    low = high
+                is_near = False
+                for k in range(knot, min(knot + stride, last + 1)):
+                    is_near |= abs(row[k]) < band
+                if is_near:
+                    low = high if known else _noise_at(tile, at, u, v, w + knot, per, offset)
                     high = _noise_at(tile, at, u, v, w + end, per, offset)
-                    known = knot
-                t = np.float32((k - knot) / max(end - knot, 1))
-                out[i, j, k] += size * (low + t * (high - low))
+                    for k in range(knot, min(knot + stride, last + 1)):
+                        if abs(row[k]) < band:
+                            t = np.float32((k - knot) / max(end - knot, 1))
+                            row[k] += size * (low + t * (high - low))
+                known = is_near
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

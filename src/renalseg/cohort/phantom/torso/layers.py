@@ -22,6 +22,7 @@ PROFILE = (
     "thigh_across",
     "thigh_radius",
 )
+_TRUNK = 3  # the first columns tell whether a voxel is worth a look
 #: What one patient's layers are painted with.
 PAINT = (
     "fat_hu",
@@ -86,9 +87,17 @@ def _fat(row, ahead, side):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _wall(row, paint, place, depth, tile, offset, fine, grain):
+def _grain(tile, place, offset):
+    """The finest texture."""
+    down, back, left = place
+    return noise(tile, down * 0.8 + offset[1], back * 0.8 + offset[2], left * 0.8 + offset[0])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _wall(row, paint, place, depth, tile, offset, fine):
     """HU of the muscles of the wall: layers at the flanks, recti in front, bundles elsewhere."""
     down, back, left = place
+    grain = _grain(tile, place, offset)
     side, ahead, half = abs(left), back - row[1], paint[8]
     fat_hu, muscle_hu, marbling, layering, planes = (
         paint[0],
@@ -118,6 +127,9 @@ def _wall(row, paint, place, depth, tile, offset, fine, grain):
 def _above(row, paint, place, cavity):
     """How far a position lies above the diaphragm: two domes, steep at the wall."""
     down, back, left = place
+    at_most = (paint[7] + 88 - down) / 3.5
+    if at_most < min(cavity, -6.0):  # most of the belly, where it is the cavity that counts
+        return at_most
     behind = _smooth(back - row[1], -0.4 * row[2], 0.7 * row[2])
     recess = np.exp(min(cavity, 0.0) / 13) if cavity > -90 else 0.0
     across = min(max(left / paint[8], -1.0), 1.0)
@@ -126,9 +138,10 @@ def _above(row, paint, place, cavity):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _chest(value, paint, place, chest, edge, fine, grain):
+def _chest(value, paint, place, chest, edge, fine, tile, offset):
     """A thin diaphragm, then lung, with fluid behind in some."""
     muscle_hu, effusion = paint[1], paint[16]
+    grain = _grain(tile, place, offset)
     value += _clip(0.5 - (chest - 3) / edge) * (muscle_hu - value)
     lung = paint[3] + 440 * _clip(grain - 1.1) + 60 * _smooth(place[1], 0, 60)
     if effusion > 0 and place[1] > 45 - effusion + 4 * fine:
@@ -163,7 +176,7 @@ def _ribs(value, row, paint, place, deep, edge, fine):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _within(value, row, paint, place, fascia, tile, offset, edge, fine, grain):
+def _within(value, row, paint, place, fascia, tile, offset, edge, fine):
     """What lies within the fascia; HU and the distance of the belly."""
     down, back, left = place
     cavity = _oval(left, back - row[7], row[6], row[8]) if row[6] > 3 else 100.0
@@ -171,14 +184,14 @@ def _within(value, row, paint, place, fascia, tile, offset, edge, fine, grain):
     thick = max(cavity - fascia, 4.0)
     wall = _clip(0.5 - fascia / edge)
     if cavity > -edge:
-        hu = _wall(row, paint, place, -fascia / thick, tile, offset, fine, grain)
+        hu = _wall(row, paint, place, -fascia / thick, tile, offset, fine)
         value += wall * (hu - value)
     above = _above(row, paint, place, cavity)
     if cavity < edge:
         strand = paint[4] * min(max(fine, -0.4), 3.0)
         value += _clip(0.5 - cavity / edge) * (paint[0] + 3 + strand - value)
     if above > -6:
-        value = _chest(value, paint, place, max(cavity + 1, -above), edge, fine, grain)
+        value = _chest(value, paint, place, max(cavity + 1, -above), edge, fine, tile, offset)
     if down < paint[12] + 120 and fascia > -26 and cavity > -4:
         value = _ribs(value, row, paint, place, fascia + 0.5 * thick, edge, fine)
     return value, max(cavity, above)
@@ -197,7 +210,7 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
                 down, back, left = at[0, i, j, k], at[1, i, j, k], at[2, i, j, k]
                 where = min(max((down - first_mm) / step_mm, 0.0), ends + 0.999)
                 n = int(where)
-                for m in range(profile.shape[1]):
+                for m in range(_TRUNK):
                     row[m] = profile[n, m] + (where - n) * (profile[n + 1, m] - profile[n, m])
                 belly[i, j, k] = 200.0
                 if (
@@ -205,6 +218,8 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
                     and max(abs(left) - row[0], abs(back - row[1]) - row[2]) > reach
                 ):
                     continue
+                for m in range(_TRUNK, profile.shape[1]):
+                    row[m] = profile[n, m] + (where - n) * (profile[n + 1, m] - profile[n, m])
                 fascia = _fascia(row, down, back, left, thigh_top)
                 belly[i, j, k] = max(fascia, 6.0)
                 if fascia > reach:
@@ -225,18 +240,16 @@ def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
                 fine = noise(
                     tile, down * 0.33 + offset[2], back * 0.33 + offset[0], left * 0.33 + offset[1]
                 )
-                grain = noise(
-                    tile, down * 0.8 + offset[1], back * 0.8 + offset[2], left * 0.8 + offset[0]
-                )
+                place = (down, back, left)
                 value = hu[i, j, k]
                 if skin > -99:
+                    grain = _grain(tile, place, offset)
                     value += out * (paint[2] - value)
                     septa = paint[0] + np.exp(-((fine / 0.14) ** 2)) * 12 + 2 * grain
                     value += _clip(0.5 - (skin + 2.5) / edge) * (septa - value)
                 if fascia < 0.5 * edge:
-                    place = (down, back, left)
                     value, inside = _within(
-                        value, row, paint, place, fascia, tile, offset, edge, fine, grain
+                        value, row, paint, place, fascia, tile, offset, edge, fine
                     )
                     belly[i, j, k] = inside
                 hu[i, j, k] = value
