@@ -6,6 +6,7 @@ patient are mm from the middle of the second lumbar vertebra: (down, back, left)
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, floor
 from zlib import crc32
 
 import numpy as np
@@ -71,8 +72,8 @@ class Grid:
         """The voxels between two corners; empty slices where they lie outside."""
         parts = []
         for low, high, mm, n in zip(low_mm, high_mm, self.spacing_mm, self.shape, strict=True):
-            start = int(np.clip(np.floor(low / mm), 0, n))
-            parts.append(slice(start, int(np.clip(np.ceil(high / mm) + 1, start, n))))
+            start = min(max(floor(low / mm), 0), n)
+            parts.append(slice(start, min(max(ceil(high / mm) + 1, start), n)))
         return (parts[0], parts[1], parts[2])
 
 

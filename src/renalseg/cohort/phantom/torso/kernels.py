@@ -199,9 +199,9 @@ def keep_within(out, start, belly, gap):
     """Keep a shape within the belly."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                b = belly[start[0] + i, start[1] + j, start[2] + k] + gap
-                out[i, j, k] = max(out[i, j, k], b)
+            row, wall = out[i, j], belly[start[0] + i, start[1] + j, start[2] :]
+            for k in range(row.size):
+                row[k] = max(row[k], wall[k] + gap)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

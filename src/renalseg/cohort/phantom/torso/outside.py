@@ -39,10 +39,14 @@ def _arms(stage: Stage, rng: np.random.Generator, p: Patient, contrast: Contrast
 
 
 def _air(stage: Stage, share: np.ndarray, hu: float) -> None:
-    """Mix something thin into voxels of air."""
-    air = np.clip((-850 - stage.hu) / 100, 0, 1)
-    voxels = stage.hu
-    voxels += share * air * (hu - voxels)
+    """Mix something thin into voxels of air, in the rows that have a share of it."""
+    rows = np.flatnonzero(share.any((0, 2)))
+    if not len(rows):
+        return
+    part = slice(rows[0], rows[-1] + 1)
+    voxels = stage.hu[:, part]
+    air = np.clip((-850 - voxels) / 100, 0, 1)
+    voxels += share[:, part] * air * (hu - voxels)
 
 
 def _couch(stage: Stage, rng: np.random.Generator, p: Patient) -> None:

@@ -163,9 +163,15 @@ def _level(hu: AnyArray, pixel: float) -> AnyArray:
     # Half of the path's effect: the tube current follows the patient.
     a = np.exp(0.0055 * (along_rows - 280))[:, :, None]
     b = np.exp(0.0055 * (along_columns - 210))[:, None, :]
-    level = np.sqrt(0.5 * (a + b))
-    level = np.repeat(np.repeat(level, 2, 1), 2, 2)[:, : hu.shape[1], : hu.shape[2]]
-    return np.asarray(np.clip(level, 0.25, 4), np.float32)
+    return _enlarged(np.clip(np.sqrt(0.5 * (a + b)), 0.25, 4), 2, hu.shape)
+
+
+def _enlarged(coarse: AnyArray, times: int, shape: tuple[int, ...]) -> AnyArray:
+    """Repeat rows and columns so many times, cut to a shape; float32."""
+    slices, rows, columns = coarse.shape
+    each = np.asarray(coarse, np.float32)[:, :, None, :, None]
+    fine = np.broadcast_to(each, (slices, rows, times, columns, times))
+    return fine.reshape(slices, rows * times, columns * times)[:, : shape[1], : shape[2]]
 
 
 def _shading(hu: AnyArray, a: Acquisition, pixel: float) -> AnyArray:
@@ -181,9 +187,7 @@ def _shading(hu: AnyArray, a: Acquisition, pixel: float) -> AnyArray:
     middle = np.clip(1 - x**2 / 0.5, 0, 1)
     out = -a.beam_hu * np.clip(band, 0, 2)[:, :, None] * middle
     out = out - a.cupping_hu * np.clip(1 - 1.6 * (y[:, None] ** 2 + x**2), -0.6, 1)
-    out = out * bodily
-    out = np.repeat(np.repeat(out, 4, 1), 4, 2)[:, : shape[1], : shape[2]]
-    return np.asarray(out, np.float32)
+    return _enlarged(out * bodily, 4, shape)
 
 
 def _streaks(hu: AnyArray, rng: np.random.Generator, pixel: float) -> AnyArray | None:
