@@ -85,11 +85,19 @@ def test_a_manifest_says_name_world_and_who_finds(tmp_path, models):
     world = World(slice_mm=(1.0, 8.0), contrast="any")
     name, *_ = models
     written = write_ensemble(
-        tmp_path / "e", models, [0], about=ABOUT, world=world, least_ml=5, finds=[name]
+        tmp_path / "e",
+        models,
+        [0],
+        about=ABOUT,
+        world=world,
+        least_ml=5,
+        least_tumor_ml=2,
+        finds=[name],
     )
     manifest = Ensemble.open(tmp_path / "e").manifest
     assert manifest == written.manifest
-    assert (manifest.about, manifest.world, manifest.least_ml) == (ABOUT, world, 5)
+    assert (manifest.about, manifest.world) == (ABOUT, world)
+    assert (manifest.least_ml, manifest.least_tumor_ml) == (5, 2)
     assert [member.name for member in manifest.members if member.finds] == [name]
     assert manifest.world.pixel_mm == (0.44, 1.04)
     alone = Ensemble.open(tmp_path / "e").only(name).manifest

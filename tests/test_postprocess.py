@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from renalseg.postprocess import postprocess, remove_small
+from renalseg.postprocess import postprocess, relabel_small_tumors, remove_small
 
 EMPTY = (14, 14, 14)
 
@@ -121,6 +121,22 @@ def test_small_findings_by_themselves_are_removed():
     assert np.array_equal(cleaned, expected)
     assert labels[26, 26, 26] == 1  # the input stays
     assert np.array_equal(remove_small(labels, 100.0, 1.0), labels)  # 2.7 ml
+
+
+def test_specks_of_tumor_are_what_they_lie_in():
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[5:25, 5:25, 5:25] = 1
+    labels[10:20, 10:20, 10:20] = 3
+    labels[9, 12:15, 12:15] = 2  # a rim of the cyst: 9 voxels
+    labels[6, 6, 6:10] = 2  # by itself: 4 voxels
+    labels[22:25, 22:25, 22:25] = 2  # 27 voxels
+    before = labels.copy()
+    expected = labels.copy()
+    expected[9, 12:15, 12:15] = 3
+    expected[6, 6, 6:10] = 1
+    assert np.array_equal(relabel_small_tumors(labels, 100.0, 2.0), expected)
+    assert np.array_equal(labels, before)
+    assert np.array_equal(relabel_small_tumors(labels, 1000.0, 2.0), labels)  # 4 ml and more
 
 
 @pytest.mark.parametrize("side", [0, -1])

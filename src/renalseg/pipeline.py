@@ -30,7 +30,7 @@ from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.models.ensemble import Ensemble
 from renalseg.models.manifest import KITS_WORLD, World
-from renalseg.postprocess import postprocess, remove_small
+from renalseg.postprocess import postprocess, relabel_small_tumors, remove_small
 from renalseg.provenance import (
     InputRecord,
     ModelRecord,
@@ -147,6 +147,7 @@ class Segmenter:
         memory_gb: A bound of the memory.
         world: The scans that the members know; others are flagged.
         least_ml: With ``postprocess``: smaller findings by themselves are removed.
+        least_tumor_ml: With ``postprocess``: a smaller tumor is kidney or cyst.
     """
 
     members: tuple[LoadedMember, ...]
@@ -159,6 +160,7 @@ class Segmenter:
     memory_gb: float | None = None
     world: World = KITS_WORLD
     least_ml: float | None = None
+    least_tumor_ml: float | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
@@ -212,9 +214,19 @@ class Segmenter:
         record = ModelRecord.of(
             ensemble.folder, [loaded.name for loaded in members], files, **manifest.named
         )
-        world = manifest.world or KITS_WORLD
-        least_ml = manifest.least_ml
-        return cls(members, wanted, record, how, chosen, profile, roi, memory_gb, world, least_ml)
+        return cls(
+            members,
+            wanted,
+            record,
+            how,
+            chosen,
+            profile,
+            roi,
+            memory_gb,
+            manifest.world or KITS_WORLD,
+            manifest.least_ml,
+            manifest.least_tumor_ml,
+        )
 
     def predict(
         self,
@@ -306,9 +318,7 @@ class Segmenter:
         predicted = perf_counter()
         labels = found.labels["ensemble"]
         if self.postprocess:
-            labels = postprocess(labels)
-            if self.least_ml:
-                labels = remove_small(labels, float(np.prod(volume.spacing_mm)), self.least_ml)
+            labels = self._cleaned(labels, float(np.prod(volume.spacing_mm)))
         warnings = [
             *(Finding("series", note) for note in notes),
             *(Finding("region", note) for note in found.notes),
@@ -359,6 +369,14 @@ class Segmenter:
             lesions=lesions,
             members=tuple(found.votes.values()),
         )
+
+    def _cleaned(self, labels: LabelArray, voxel_mm3: float) -> LabelArray:
+        labels = postprocess(labels)
+        if self.least_ml:
+            labels = remove_small(labels, voxel_mm3, self.least_ml)
+        if self.least_tumor_ml:
+            labels = relabel_small_tumors(labels, voxel_mm3, self.least_tumor_ml)
+        return labels
 
 
 def _hash(volume: Volume, source: Path | None) -> str:

@@ -42,13 +42,28 @@ def remove_small(labels: LabelArray, voxel_mm3: float, least_ml: float) -> Label
         The cleaned map; the input is not changed.
     """
     result = labels.copy()
-    for component, box, size in _components(labels > 0):
-        inner = all(
-            side.start > 0 and side.stop < count
-            for side, count in zip(box, labels.shape, strict=True)
-        )
-        if inner and size * voxel_mm3 < 1000 * least_ml:
-            result[box][component] = Label.BACKGROUND
+    for component, box in _small(labels > 0, voxel_mm3, least_ml):
+        result[box][component] = Label.BACKGROUND
+    return result
+
+
+def relabel_small_tumors(labels: LabelArray, voxel_mm3: float, least_ml: float) -> LabelArray:
+    """Take specks of tumor for what they lie in: cyst where they touch one, kidney elsewhere.
+
+    A component that the scan's edge cuts stays.
+
+    Args:
+        labels: Label map, uint8, (slice, row, column).
+        voxel_mm3: Volume of a voxel.
+        least_ml: Components of tumor (26-connected) smaller than this are no tumor.
+
+    Returns:
+        The relabelled map; the input is not changed.
+    """
+    result = labels.copy()
+    for component, box in _small(labels == Label.TUMOR, voxel_mm3, least_ml):
+        touches_cyst = (_dilate(component) & (labels[box] == Label.CYST)).any()
+        result[box][component] = Label.CYST if touches_cyst else Label.KIDNEY
     return result
 
 
@@ -91,6 +106,21 @@ def _components(mask: MaskArray) -> list[tuple[MaskArray, tuple[slice, ...], int
         )
         found.append((numbered[box] == number, box, int(statistics["voxel_counts"][number])))
     return found
+
+
+def _small(
+    mask: MaskArray, voxel_mm3: float, least_ml: float
+) -> list[tuple[MaskArray, tuple[slice, ...]]]:
+    """Components smaller than this that the scan's edge does not cut, each in its box."""
+    return [
+        (component, box)
+        for component, box, size in _components(mask)
+        if size * voxel_mm3 < 1000 * least_ml
+        and all(
+            side.start > 0 and side.stop < count
+            for side, count in zip(box, mask.shape, strict=True)
+        )
+    ]
 
 
 def _dilate(mask: MaskArray) -> MaskArray:

@@ -36,6 +36,7 @@ class TorsoExperiment(BaseModel):
         plan: Resolutions, normalisation and network.
         networks: What is trained.
         least_ml: The ensemble removes smaller findings by themselves.
+        least_tumor_ml: In it smaller tumors are kidney or cyst.
         about: What the ensemble is called, and its licence.
         world: The scans that it knows.
     """
@@ -48,6 +49,7 @@ class TorsoExperiment(BaseModel):
     plan: Plan
     networks: tuple[TorsoRecipe, ...] = Field(min_length=1)
     least_ml: float | None = None
+    least_tumor_ml: float | None = None
     about: About | None = None
     world: World | None = None
 
@@ -179,6 +181,7 @@ def keep(experiment: TorsoExperiment, workspace: Workspace, dataset: str) -> Ens
         half=True,
         finds=[recipe.name for recipe in experiment.networks if recipe.finds],
         least_ml=experiment.least_ml,
+        least_tumor_ml=experiment.least_tumor_ml,
         about=experiment.about,
         world=experiment.world,
     )

@@ -90,6 +90,7 @@ def write_ensemble(
     half: bool = False,
     finds: Collection[str] = (),
     least_ml: float | None = None,
+    least_tumor_ml: float | None = None,
     about: About | None = None,
     world: World | None = None,
 ) -> Ensemble:
@@ -103,6 +104,7 @@ def write_ensemble(
         half: Keep weights in half precision, in half the space.
         finds: Names of members that only find where the kidneys are.
         least_ml: Smaller findings by themselves are removed; none when absent.
+        least_tumor_ml: Smaller tumors are kidney or cyst; none when absent.
         about: Its name, version and licence.
         world: The scans that it knows; KiTS's when absent.
 
@@ -125,6 +127,7 @@ def write_ensemble(
         members=tuple(described),
         postprocess=postprocess,
         least_ml=least_ml,
+        least_tumor_ml=least_tumor_ml,
         about=about,
         world=world,
     )

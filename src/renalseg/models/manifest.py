@@ -115,6 +115,8 @@ class Manifest(BaseModel):
         postprocess: Whether section 3.5 of the paper cleans the result.
         least_ml: With ``postprocess``: a finding smaller than this that touches no larger one and
             is not cut by the scan's edge is removed; none is when absent.
+        least_tumor_ml: With ``postprocess``: a tumor smaller than this, not cut by the scan's edge,
+            is cyst where it touches one and kidney elsewhere; none is when absent.
         about: Its name, version and licence.
         world: The scans that it knows; KiTS's when absent.
     """
@@ -127,6 +129,7 @@ class Manifest(BaseModel):
     members: tuple[Member, ...] = Field(min_length=1, max_length=100)
     postprocess: bool = True
     least_ml: Annotated[float, Field(gt=0)] | None = None
+    least_tumor_ml: Annotated[float, Field(gt=0)] | None = None
     about: About | None = None
     world: World | None = None
 
