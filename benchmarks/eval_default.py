@@ -10,7 +10,7 @@ judged on torsos with 1 ml or more of them, beside the means over all torsos; wh
 in the others is counted. A kidney is a piece of kidney and mass of 10 ml or more; it is missed
 where less than half of it is found. A false finding is a piece of more than 2 ml that touches
 nothing of the reference. Each case is kept in ``--folder``: a run that is started again goes on,
-unless its voxels or the weights changed.
+unless its voxels, the weights or what is cleaned away changed.
 
     python benchmarks/eval_default.py --shapes held-out.bin [--model FOLDER] [--cases 40]
         [--folder FOLDER] [--scan FILE] [--json FILE] [--pictures 4] [--quick]
@@ -82,13 +82,14 @@ def run_cases(shapes: Path, model: Path | None, count: int, folder: Path) -> lis
     from renalseg.pipeline import Segmenter
 
     segmenter = Segmenter.load(model) if model else Segmenter.load()
-    weights = sorted(segmenter.record.files.values())
+    model_says = sorted(segmenter.record.files.values())
+    model_says += [f"{segmenter.least_ml} {segmenter.least_tumor_ml} {segmenter.postprocess}"]
     folder.mkdir(parents=True, exist_ok=True)
     cases = []
     for number in range(count):
         path = folder / f"case_{number:03d}.json"
         torso, spacing = make(shapes, number)
-        key = key_of(torso, weights)
+        key = key_of(torso, model_says)
         case = json.loads(path.read_text()) if path.is_file() else {}
         if case.get("key") != key:
             case = run_case(segmenter, torso, spacing, path.with_suffix(".nii.gz"))
@@ -102,9 +103,9 @@ def run_cases(shapes: Path, model: Path | None, count: int, folder: Path) -> lis
     return cases
 
 
-def key_of(torso, weights: list[str]) -> str:
-    """What a case depends on, as one hash."""
-    said = hashlib.sha256(json.dumps(weights).encode())
+def key_of(torso, model_says: list[str]) -> str:
+    """What a case depends on, as one hash: its voxels, the weights, what is cleaned away."""
+    said = hashlib.sha256(json.dumps(model_says).encode())
     said.update(torso.image.tobytes() + torso.labels.tobytes())
     return said.hexdigest()[:16]
 

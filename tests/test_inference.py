@@ -1,5 +1,6 @@
 """One scan through an ensemble: what it gives, in any storage, from any thread."""
 
+from dataclasses import replace
 from threading import Event, Thread
 
 import nibabel
@@ -9,7 +10,7 @@ import pytest
 import renalseg
 from models import write_model
 from renalseg.errors import CancelledError, ModelError, VolumeError
-from renalseg.inference.ensemble import LoadedMember, run_ensemble
+from renalseg.inference.ensemble import Found, LoadedMember, run_ensemble
 from renalseg.inference.network import How
 from renalseg.inference.scan import Scan
 from renalseg.models.ensemble import write_ensemble
@@ -167,6 +168,26 @@ def test_provenance_says_what_made_the_mask(ensemble, volume, tmp_path):
     assert "cascade-stage2/fold_1/checkpoint_final.pth" in text
     assert '"profile": "balanced"' in text
     assert str(tmp_path) not in text
+
+
+def test_what_is_too_small_is_cleaned_where_the_manifest_says_so(models, volume, monkeypatch):
+    found = np.zeros(volume.shape, np.uint8)
+    found[4:14, 8:20, 8:20] = 1  # 31 ml
+    found[6, 10:12, 10:12] = 2  # a speck in it
+    found[17:19, 25:28, 25:28] = 1  # by itself: .4 ml
+    monkeypatch.setattr(
+        "renalseg.pipeline.run_ensemble", lambda *_, **__: Found({"ensemble": found}, (), ())
+    )
+    for limits, changed in (
+        ({}, {}),
+        ({"least_ml": 10.0}, {"removed": (slice(17, 19), slice(25, 28), slice(25, 28))}),
+        ({"least_tumor_ml": 2.0}, {"kidney": (6, slice(10, 12), slice(10, 12))}),
+    ):
+        expected = found.copy()
+        for name, place in changed.items():
+            expected[place] = name == "kidney"
+        labels = replace(load(models["two"]), postprocess=True, **limits).predict(volume).labels
+        assert np.array_equal(labels.array, expected)
 
 
 def test_uncertainty_is_a_map_and_a_list_of_lesions(ensemble, volume):
