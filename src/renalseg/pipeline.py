@@ -223,9 +223,9 @@ class Segmenter:
             profile,
             roi,
             memory_gb,
-            manifest.world or KITS_WORLD,
-            manifest.least_ml,
-            manifest.least_tumor_ml,
+            world=manifest.world or KITS_WORLD,
+            least_ml=manifest.least_ml,
+            least_tumor_ml=manifest.least_tumor_ml,
         )
 
     def predict(
