@@ -83,7 +83,7 @@ def run_cases(shapes: Path, model: Path | None, count: int, folder: Path) -> lis
 
     segmenter = Segmenter.load(model) if model else Segmenter.load()
     model_says = sorted(segmenter.record.files.values())
-    model_says += [f"{segmenter.least_ml} {segmenter.least_tumor_ml} {segmenter.postprocess}"]
+    model_says += [str(segmenter.cleaning)]
     folder.mkdir(parents=True, exist_ok=True)
     cases = []
     for number in range(count):

@@ -17,6 +17,7 @@ from scipy import ndimage
 from renalseg.cohort.phantom import PhantomConfig, make_phantom
 from renalseg.errors import CancelledError, VolumeError
 from renalseg.pipeline import Segmentation
+from renalseg.postprocess import Cleaning
 from renalseg.volume import Volume
 
 #: Small enough that a study takes a second, large enough that it looks like a body.
@@ -77,7 +78,7 @@ def main(data, seconds, *numbers):
     from renalseg.web.serve import serve
     from renalseg.web.settings import Limits, Settings
 
-    engine = Engine(Knowing(float(seconds), map(int, numbers)), True)
+    engine = Engine(Knowing(float(seconds), map(int, numbers)), Cleaning())
     settings = Settings(
         model=Path("phantoms"), data=Path(data), port=0, limits=Limits(reserve_mb=0)
     )

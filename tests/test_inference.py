@@ -1,6 +1,6 @@
 """One scan through an ensemble: what it gives, in any storage, from any thread."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from threading import Event, Thread
 
 import nibabel
@@ -15,6 +15,7 @@ from renalseg.inference.network import How
 from renalseg.inference.scan import Scan
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
+from renalseg.postprocess import Cleaning
 from renalseg.volume import Volume
 
 IPL = np.array([[0, 0, -2.5, 60], [0, -2.5, 0, 50], [-3.5, 0, 0, 40], [0, 0, 0, 1.0]])
@@ -181,13 +182,18 @@ def test_what_is_too_small_is_cleaned_where_the_manifest_says_so(models, volume,
     without_small, without_speck = found.copy(), found.copy()
     without_small[17:19] = 0
     without_speck[6, 10:12, 10:12] = 1
-    for limits, expected in (
-        ({}, found),
-        ({"least_ml": 10.0}, without_small),
-        ({"least_tumor_ml": 2.0}, without_speck),
+    for cleaning, expected in (
+        (None, found),
+        (Cleaning(), found),
+        (Cleaning(least_ml=10.0), without_small),
+        (Cleaning(least_tumor_ml=2.0), without_speck),
     ):
-        labels = replace(load(models["two"]), postprocess=True, **limits).predict(volume).labels
-        assert np.array_equal(labels.array, expected)
+        result = replace(load(models["two"]), cleaning=cleaning).predict(volume)
+        assert np.array_equal(result.labels.array, expected)
+        said = asdict(cleaning) if cleaning else {}
+        assert {"postprocess": cleaning is not None, **said}.items() <= (
+            result.provenance.settings.items()
+        )
 
 
 def test_uncertainty_is_a_map_and_a_list_of_lesions(ensemble, volume):

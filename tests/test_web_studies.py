@@ -9,7 +9,7 @@ import pytest
 
 from renalseg.clinical import measure
 from renalseg.errors import ModelError
-from renalseg.postprocess import postprocess
+from renalseg.postprocess import Cleaning, postprocess
 from renalseg.provenance import NOTICE
 from renalseg.volume import read_image
 from web_server import (
@@ -83,6 +83,14 @@ def test_the_mask_before_post_processing_is_kept(client, done):
     assert np.array_equal(raw, found_in(make_ct()))
     assert not np.array_equal(raw, postprocess(raw))
     assert done["has_raw"]
+
+
+def test_a_mask_is_cleaned_as_the_ensemble_asks_for(tmp_path):
+    cleaning = Cleaning(least_tumor_ml=6.0)  # the tumor has 5.4 ml
+    with running(tmp_path, cleaning=cleaning) as client:
+        mask, _ = read_nifti(get(client, finished(client), "masks/1.nii.gz"))
+    assert np.array_equal(mask, cleaning.apply(found_in(make_ct()), 36.0))
+    assert set(np.unique(mask)) == {0, 1}
 
 
 def test_uncertainty_where_it_was_asked_for(client, done):

@@ -15,6 +15,7 @@ import numpy as np
 from fastapi.testclient import TestClient
 
 from renalseg.pipeline import Segmentation
+from renalseg.postprocess import Cleaning
 from renalseg.web.app import create_app
 from renalseg.web.identity import CSRF_HEADER
 from renalseg.web.job import Engine
@@ -80,12 +81,12 @@ def zipped(files, **more):
 
 
 @contextmanager
-def running(data, fake=None, *, postprocess=True, **more):
+def running(data, fake=None, *, cleaning=None, **more):
     """A server's client; the server begins with it and ends with it."""
     fake = fake or Fake()
     settings = Settings(model=Path("model"), data=data, **more)
     settings = replace(settings, limits=replace(settings.limits, reserve_mb=0))
-    app = create_app(settings, lambda profile: Engine(fake, postprocess))
+    app = create_app(settings, lambda profile: Engine(fake, cleaning or Cleaning()))
     with TestClient(app, base_url=BASE, client=("127.0.0.1", 50000)) as client:
         client.fake = fake
         if settings.is_open:
@@ -167,7 +168,7 @@ def main(data, seconds, tokens):
         tokens=Tokens.read(Path(tokens)) if tokens else Tokens(),
         limits=Limits(reserve_mb=0),
     )
-    engine = Engine(Fake(float(seconds), tiles=4 + int(float(seconds) * 20)), True)
+    engine = Engine(Fake(float(seconds), tiles=4 + int(float(seconds) * 20)), Cleaning())
     serve(settings, lambda url: print(url, flush=True), load=lambda profile: engine)
 
 

@@ -1,7 +1,7 @@
 """One scan through everything: read, predict, clean, say what is unusual, save."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 from time import perf_counter
@@ -30,7 +30,7 @@ from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.models.ensemble import Ensemble
 from renalseg.models.manifest import KITS_WORLD, World
-from renalseg.postprocess import postprocess, relabel_small_tumors, remove_small
+from renalseg.postprocess import Cleaning
 from renalseg.provenance import (
     InputRecord,
     ModelRecord,
@@ -139,19 +139,17 @@ class Segmenter:
 
     Attributes:
         members: The models.
-        postprocess: Whether section 3.5 of the paper cleans the result.
+        cleaning: How results are cleaned, if they are.
         record: Their files.
         how: How networks are run.
         profile: The trade between accuracy and time.
         roi: Whether only the kidneys' surroundings are computed.
         memory_gb: A bound of the memory.
         world: The scans that the members know; others are flagged.
-        least_ml: With ``postprocess``: smaller findings by themselves are removed.
-        least_tumor_ml: With ``postprocess``: a smaller tumor is kidney or cyst.
     """
 
     members: tuple[LoadedMember, ...]
-    postprocess: bool
+    cleaning: Cleaning | None
     record: ModelRecord
     how: How
     profile: Profile
@@ -159,8 +157,6 @@ class Segmenter:
     roi: Roi
     memory_gb: float | None = None
     world: World = KITS_WORLD
-    least_ml: float | None = None
-    least_tumor_ml: float | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
@@ -181,7 +177,8 @@ class Segmenter:
         Args:
             folder: The folder; the ensemble that comes with renalseg when absent.
             member: Take only this member.
-            clean: Whether to post-process (section 3.5); None leaves it to the manifest.
+            clean: Whether to post-process (section 3.5 and the manifest's limits); None leaves it
+                to the manifest.
             device: A torch device, or ``auto``.
             profile: ``exact`` computes what nnU-Net computes, ``balanced`` without mirrored copies,
                 ``fast`` with one network.
@@ -197,7 +194,8 @@ class Segmenter:
         if member is not None:
             ensemble = ensemble.only(member)
         manifest = ensemble.manifest
-        wanted = manifest.postprocess if clean is None else clean
+        if clean is not None:
+            manifest = manifest.model_copy(update={"postprocess": clean})
         chosen = PROFILES[profile]
         finds = any(member.finds for member in manifest.members)
         how = How(
@@ -216,7 +214,7 @@ class Segmenter:
         )
         return cls(
             members,
-            wanted,
+            manifest.cleaning,
             record,
             how,
             chosen,
@@ -224,8 +222,6 @@ class Segmenter:
             roi,
             memory_gb,
             world=manifest.world or KITS_WORLD,
-            least_ml=manifest.least_ml,
-            least_tumor_ml=manifest.least_tumor_ml,
         )
 
     def predict(
@@ -317,8 +313,8 @@ class Segmenter:
             )
         predicted = perf_counter()
         labels = found.labels["ensemble"]
-        if self.postprocess:
-            labels = self._cleaned(labels, float(np.prod(volume.spacing_mm)))
+        if self.cleaning:
+            labels = self.cleaning.apply(labels, float(np.prod(volume.spacing_mm)))
         warnings = [
             *(Finding("series", note) for note in notes),
             *(Finding("region", note) for note in found.notes),
@@ -341,7 +337,7 @@ class Segmenter:
             "step": self.how.step,
             "mirror": self.how.mirror,
             "precision": self.how.precision,
-            "postprocess": self.postprocess,
+            **cleaning_settings(self.cleaning),
             "boxes": found.boxes,
             "tiles_computed": watch.count.computed,
             "tiles_of_air": watch.count.skipped,
@@ -370,13 +366,10 @@ class Segmenter:
             members=tuple(found.votes.values()),
         )
 
-    def _cleaned(self, labels: LabelArray, voxel_mm3: float) -> LabelArray:
-        labels = postprocess(labels)
-        if self.least_ml:
-            labels = remove_small(labels, voxel_mm3, self.least_ml)
-        if self.least_tumor_ml:
-            labels = relabel_small_tumors(labels, voxel_mm3, self.least_tumor_ml)
-        return labels
+
+def cleaning_settings(cleaning: Cleaning | None) -> dict[str, object]:
+    """What a record says of how a mask was cleaned."""
+    return {"postprocess": cleaning is not None, **(asdict(cleaning) if cleaning else {})}
 
 
 def _hash(volume: Volume, source: Path | None) -> str:

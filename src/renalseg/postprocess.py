@@ -1,5 +1,7 @@
 """Remove implausible findings from a label map (Golts et al. 2021, section 3.5)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from renalseg.labels import Label
@@ -7,6 +9,35 @@ from renalseg.types import AnyArray, LabelArray, MaskArray
 
 #: Kidney components as large as this one or larger are left alone.
 KEPT_KIDNEYS = 3
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How label maps are cleaned: section 3.5 of the paper, and what an ensemble asks for beyond.
+
+    Attributes:
+        least_ml: Smaller findings by themselves are removed (:func:`remove_small`); none when
+            absent.
+        least_tumor_ml: Smaller tumors are kidney or cyst (:func:`relabel_small_tumors`); none when
+            absent.
+    """
+
+    least_ml: float | None = None
+    least_tumor_ml: float | None = None
+
+    def apply(self, labels: LabelArray, voxel_mm3: float) -> LabelArray:
+        """The cleaned map; the input is not changed.
+
+        Args:
+            labels: Label map, uint8, (slice, row, column).
+            voxel_mm3: Volume of a voxel.
+        """
+        labels = postprocess(labels)
+        if self.least_ml is not None:
+            labels = remove_small(labels, voxel_mm3, self.least_ml)
+        if self.least_tumor_ml is not None:
+            labels = relabel_small_tumors(labels, voxel_mm3, self.least_tumor_ml)
+        return labels
 
 
 def postprocess(labels: LabelArray) -> LabelArray:

@@ -1,5 +1,6 @@
 """What one must know to run exported networks on a scan without renalseg."""
 
+from dataclasses import asdict
 from typing import Any
 
 from renalseg import __version__
@@ -27,7 +28,7 @@ _NNUNET_AXES = ("column", "row", "slice")
 
 def describe_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     """What all networks of an export share."""
-    about = ensemble.manifest.about
+    about, cleaning = ensemble.manifest.about, ensemble.manifest.cleaning
     return {
         "format": 1,
         "renalseg": __version__,
@@ -38,6 +39,7 @@ def describe_ensemble(ensemble: Ensemble) -> dict[str, Any]:
         "storage": ensemble.manifest.storage,
         "labels": ensemble.manifest.labels,
         "postprocess": ensemble.manifest.postprocess,
+        **(asdict(cleaning) if cleaning else {}),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from renalseg.labels import FOREGROUND
+from renalseg.postprocess import Cleaning
 
 MANIFEST = "ensemble.json"
 KITS_LABELS = {"background": 0} | {label.title: int(label) for label in FOREGROUND}
@@ -138,6 +139,11 @@ class Manifest(BaseModel):
         if all(member.finds for member in self.members):
             raise ValueError("expected a member that segments, not only finds")
         return self
+
+    @property
+    def cleaning(self) -> Cleaning | None:
+        """How results are cleaned, if they are."""
+        return Cleaning(self.least_ml, self.least_tumor_ml) if self.postprocess else None
 
     @property
     def named(self) -> dict[str, str]:

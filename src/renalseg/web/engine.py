@@ -22,8 +22,8 @@ def loader(settings: Settings) -> Load:
             profile=profile,
             memory_gb=settings.memory_gb,
         )
-        wanted = Ensemble.open(settings.model).manifest.postprocess
+        cleaning = Ensemble.open(settings.model).manifest.cleaning
         segmenter = options.load()
-        return Engine(segmenter, wanted, segmenter.world)
+        return Engine(segmenter, cleaning, segmenter.world)
 
     return load

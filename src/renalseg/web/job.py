@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+
 from renalseg.errors import CancelledError, RenalsegError
 from renalseg.files import write_text
 from renalseg.inference.plausibility import unusual
 from renalseg.models.manifest import KITS_WORLD, World
-from renalseg.pipeline import Segmentation, Segmenter
-from renalseg.postprocess import postprocess
+from renalseg.pipeline import Segmentation, Segmenter, cleaning_settings
+from renalseg.postprocess import Cleaning
 from renalseg.provenance import InputRecord, Warned, sidecar_path
 from renalseg.volume import Volume
 from renalseg.web.folder import StudyFolder
@@ -33,12 +35,12 @@ class Engine:
 
     Attributes:
         segmenter: The models, without post-processing.
-        postprocess: Whether the ensemble is to be post-processed.
+        cleaning: How its masks are cleaned afterwards, if they are.
         world: The scans that the models know.
     """
 
     segmenter: Segmenter
-    postprocess: bool
+    cleaning: Cleaning | None
     world: World = KITS_WORLD
 
 
@@ -91,16 +93,16 @@ class Job:
         self._step(0.03, "Loading the model")
         loaded = engine()
         found = self._segment(loaded.segmenter, scan)
-        if loaded.postprocess:
+        if loaded.cleaning:
             found.labels.save(self.folder.raw)
-            found = cleaned(found, scan.volume, loaded.world)
+            found = cleaned(found, scan.volume, loaded.cleaning, loaded.world)
         self._step(_END, "Measuring")
         notes = self._write(found, scan.volume)
         return replace(
             facts,
             warnings=(*facts.warnings, *(warning.text for warning in found.warnings), *notes),
             has_uncertainty=found.entropy is not None,
-            has_raw=loaded.postprocess,
+            has_raw=loaded.cleaning is not None,
         )
 
     def _step(self, fraction: float, step: str) -> None:
@@ -144,10 +146,10 @@ class Job:
         return notes
 
 
-def cleaned(raw: Segmentation, ct: Volume, world: World) -> Segmentation:
+def cleaned(raw: Segmentation, ct: Volume, cleaning: Cleaning, world: World) -> Segmentation:
     """The segmentation after post-processing, as the engine itself would have made it."""
     began = time.perf_counter()
-    labels = postprocess(raw.labels.array)
+    labels = cleaning.apply(raw.labels.array, float(np.prod(raw.labels.spacing_mm)))
     region = tuple(warning for warning in raw.warnings if warning.code == "region")
     warnings = (*region, *unusual(ct, labels, world))
     made = raw.provenance
@@ -155,7 +157,7 @@ def cleaned(raw: Segmentation, ct: Volume, world: World) -> Segmentation:
         seconds = made.timings_s.get("clean_and_check", 0.0) + time.perf_counter() - began
         made = made.model_copy(
             update={
-                "settings": {**made.settings, "postprocess": True},
+                "settings": {**made.settings, **cleaning_settings(cleaning)},
                 "timings_s": {**made.timings_s, "clean_and_check": round(seconds, 3)},
                 "warnings": tuple(Warned(code=w.code, text=w.text) for w in warnings),
             }
