@@ -12,6 +12,7 @@ from models import write_model
 from renalseg.errors import CancelledError, ModelError, VolumeError
 from renalseg.inference.ensemble import Found, LoadedMember, run_ensemble
 from renalseg.inference.network import How
+from renalseg.inference.region import Region
 from renalseg.inference.scan import Scan
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
@@ -124,6 +125,23 @@ def test_who_only_finds_has_no_vote(models, volume):
     assert inside[kept].all()
     assert np.array_equal(found.labels["all"][kept], alone.labels["all"][kept])
     assert np.array_equal(found.votes["one"][inside], alone.labels["all"][inside])
+
+
+def test_a_region_grows_until_what_is_found_ends_within(models, volume, monkeypatch):
+    how = How(backend="torch")
+    low, one = (LoadedMember.load(name, [models[name]], [0], how) for name in ("low", "one"))
+    small = ((8, 9), (10, 20), (12, 22))
+    monkeypatch.setattr(
+        "renalseg.inference.ensemble.kidney_region", lambda *_: Region((small,), ())
+    )
+    found = run_ensemble([low, one], Scan(volume), {"all": ["one"]}, roi="auto", margin_mm=2.0)
+    (box,) = found.boxes
+    assert all(a <= b and c >= d for (a, c), (b, d) in zip(box, small, strict=True))
+    assert box != small
+    assert found.notes == ("a finding reached the border of its region, which was widened",)
+    alone = run_ensemble([one], Scan(volume), {"all": ["one"]}).labels["all"]
+    place = tuple(slice(*side) for side in box)
+    assert np.array_equal(found.labels["all"][place], alone[place])
 
 
 def test_rounding_like_nnunet_changes_little_but_in_corners(models, volume):

@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renalseg.inference.region import agreed, joined, kidney_region, merged, touches_border
+from renalseg.inference.region import agreed, joined, kidney_region, merged, widened
 
 SPACING_MM = (5.0, 2.0, 2.0)
 BODY = ((0, 60), (10, 150), (10, 190))
@@ -98,16 +97,17 @@ def test_merged_boxes_cover_all_and_do_not_overlap(boxes):
         assert count[tuple(slice(*side) for side in box)].all()
 
 
-@pytest.mark.parametrize(("voxel", "touches"), [((25, 90, 50), False), ((20, 90, 50), True)])
-def test_foreground_on_an_inner_face_is_noticed(voxel, touches):
-    array = np.zeros((60, 160, 200), np.uint8)
-    array[voxel] = 2
-    assert touches_border(array, RIGHT, BODY) is touches
+def test_a_box_grows_on_the_sides_that_foreground_reaches():
+    inside = np.zeros((20, 30, 30), np.uint8)
+    inside[5, 10, 10] = 2
+    assert widened(inside, RIGHT, 40.0, SPACING_MM, BODY) == RIGHT
+    inside[0, 10, 10] = inside[5, 10, 29] = 2
+    assert widened(inside, RIGHT, 40.0, SPACING_MM, BODY) == ((12, 40), (80, 110), (40, 90))
 
 
-def test_a_face_that_is_the_bodys_own_is_no_border():
-    array = np.ones((60, 160, 200), np.uint8)
-    assert not touches_border(array, BODY, BODY)
+def test_a_side_of_the_body_stays_where_it_is():
+    inside = np.ones((60, 140, 180), np.uint8)
+    assert widened(inside, BODY, 40.0, SPACING_MM, BODY) == BODY
 
 
 def test_boxes_are_joined_where_that_is_no_dearer():

@@ -8,6 +8,7 @@ taken; neither a member's scores nor their mean ever stand in memory as a whole.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from renalseg.inference.memory import (
 )
 from renalseg.inference.network import How, Network
 from renalseg.inference.profiles import Profile, Roi
-from renalseg.inference.region import agreed, grown, joined, kidney_region, touches_border
+from renalseg.inference.region import agreed, joined, kidney_region, widened
 from renalseg.inference.scan import Scan
 from renalseg.inference.sliding import Count
 from renalseg.inference.uncertainty import entropy
@@ -208,23 +209,31 @@ def run_ensemble(
         for part in fitting_regions(finest, scan, _within(box, scan.crop), fixed, memory_gb):
             _run_region(counted, scan, part, sets, previous, firsts, found, watch)
 
-    done = []
-    for box in boxes:
+    must_agree = any(finder in member.networks for member in members if member.finds)
+
+    def kept(labels: LabelArray, place: tuple[slice, ...] | EllipsisType) -> LabelArray:
+        if not must_agree or finder is None:
+            return labels[place]
+        return agreed(labels[place], previous[finder][place], float(np.prod(spacing_mm)) / 1000)
+
+    def run_until_inside(box: Box) -> Box:
         run_box(box)
-        wider = box
         for _ in range(_WIDENINGS):
-            if not any(touches_border(labels, wider, search) for labels in found.labels.values()):
+            wider = box
+            for labels in found.labels.values():
+                inside = kept(labels, tuple(slice(*side) for side in wider))
+                wider = widened(inside, wider, 2 * margin_mm, spacing_mm, search)
+            if wider == box:
                 break
-            wider = grown(wider, 2 * margin_mm, spacing_mm, search)
             notes.append("a finding reached the border of its region, which was widened")
-            run_box(wider)
-        done.append(wider)
-    if finder and any(m.finds for m in members if finder in m.networks):
-        voxel_ml = float(np.prod(spacing_mm)) / 1000
-        for name, labels in found.labels.items():
-            found.labels[name] = agreed(labels, previous[finder], voxel_ml)
+            box = wider
+            run_box(box)
+        return box
+
+    found.boxes = tuple(run_until_inside(box) for box in boxes)
+    found.labels = {name: kept(labels, ...) for name, labels in found.labels.items()}
     scan.forget()
-    found.boxes, found.notes = tuple(done), tuple(dict.fromkeys(notes))
+    found.notes = tuple(dict.fromkeys(notes))
     return found
 
 

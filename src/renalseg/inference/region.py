@@ -136,14 +136,25 @@ def agreed(labels: LabelArray, other: LabelArray, voxel_ml: float) -> LabelArray
     return np.where(kept[numbered], labels, np.uint8(Label.BACKGROUND))
 
 
-def touches_border(labels: LabelArray, box: Box, within: Box) -> bool:
-    """Whether foreground reaches a side of the box that is no side of ``within``."""
-    inside = labels[tuple(slice(*side) for side in box)]
-    for axis, ((start, stop), (low, high)) in enumerate(zip(box, within, strict=True)):
-        faces = np.moveaxis(inside, axis, 0)
-        if (start > low and faces[0].any()) or (stop < high and faces[-1].any()):
-            return True
-    return False
+def widened(
+    labels: LabelArray, box: Box, margin_mm: float, spacing_mm: Sequence[float], within: Box
+) -> Box:
+    """A box grown on the sides that foreground reaches; the same one where it reaches none.
+
+    Args:
+        labels: Label map of what is in the box.
+        box: The box.
+        margin_mm: How far each of these sides moves.
+        spacing_mm: Voxel size.
+        within: No side leaves this.
+    """
+    sides = []
+    wide = grown(box, margin_mm, spacing_mm, within)
+    for axis, ((start, stop), (low, high)) in enumerate(zip(box, wide, strict=True)):
+        faces = np.moveaxis(labels, axis, 0)
+        sides.append((low if faces[0].any() else start, high if faces[-1].any() else stop))
+    first, second, third = sides
+    return first, second, third
 
 
 def _components(
