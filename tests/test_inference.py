@@ -10,7 +10,8 @@ import pytest
 import renalseg
 from models import write_model
 from renalseg.errors import CancelledError, ModelError, VolumeError
-from renalseg.inference.ensemble import Found, LoadedMember, run_ensemble
+from renalseg.inference.ensemble import Found, run_ensemble
+from renalseg.inference.members import LoadedMember
 from renalseg.inference.network import How
 from renalseg.inference.region import Region
 from renalseg.inference.scan import Scan

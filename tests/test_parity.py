@@ -11,7 +11,8 @@ import pytest
 
 from models import TINY_PLAN, write_model
 from renalseg.batch import Options
-from renalseg.inference.ensemble import LoadedMember, run_ensemble
+from renalseg.inference.ensemble import run_ensemble
+from renalseg.inference.members import LoadedMember
 from renalseg.inference.scan import Scan
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES, PLANAR, Resolution

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from renalseg.errors import CancelledError, VolumeError
-from renalseg.inference.ensemble import (
+from renalseg.inference.ensemble import Watch, run_ensemble
+from renalseg.inference.forward import Backend
+from renalseg.inference.members import (
     LoadedMember,
-    Watch,
     expected_gb,
     find_finder,
     load_members,
-    run_ensemble,
     segmenting,
 )
-from renalseg.inference.forward import Backend
 from renalseg.inference.network import How
 from renalseg.inference.plausibility import Finding, unusual
 from renalseg.inference.profiles import PROFILES, Profile, ProfileName, Roi
@@ -146,6 +145,7 @@ class Segmenter:
         roi: Whether only the kidneys' surroundings are computed.
         memory_gb: A bound of the memory.
         world: The scans that the members know; others are flagged.
+        large_ml: Larger findings are looked at twice.
     """
 
     members: tuple[LoadedMember, ...]
@@ -157,6 +157,7 @@ class Segmenter:
     roi: Roi
     memory_gb: float | None = None
     world: World = KITS_WORLD
+    large_ml: float | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
@@ -222,6 +223,7 @@ class Segmenter:
             roi,
             memory_gb,
             world=manifest.world or KITS_WORLD,
+            large_ml=None if profile == "exact" else manifest.large_ml,
         )
 
     def predict(
@@ -307,6 +309,7 @@ class Segmenter:
                 {"ensemble": names},
                 roi=self.roi,
                 margin_mm=self.profile.margin_mm,
+                large_ml=self.large_ml,
                 watch=watch,
                 uncertainty=uncertainty,
                 memory_gb=self.memory_gb,

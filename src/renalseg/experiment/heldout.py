@@ -5,7 +5,8 @@ from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
 
-from renalseg.inference.ensemble import LoadedMember, run_ensemble
+from renalseg.inference.ensemble import run_ensemble
+from renalseg.inference.members import LoadedMember
 from renalseg.inference.network import How
 from renalseg.inference.scan import Scan
 from renalseg.postprocess import postprocess

@@ -37,6 +37,7 @@ class TorsoExperiment(BaseModel):
         networks: What is trained.
         least_ml: The ensemble removes smaller findings by themselves.
         least_tumor_ml: In it smaller tumors are kidney or cyst.
+        large_ml: It looks at larger findings twice.
         about: What the ensemble is called, and its licence.
         world: The scans that it knows.
     """
@@ -50,6 +51,7 @@ class TorsoExperiment(BaseModel):
     networks: tuple[TorsoRecipe, ...] = Field(min_length=1)
     least_ml: float | None = None
     least_tumor_ml: float | None = None
+    large_ml: float | None = None
     about: About | None = None
     world: World | None = None
 
@@ -182,6 +184,7 @@ def keep(experiment: TorsoExperiment, workspace: Workspace, dataset: str) -> Ens
         finds=[recipe.name for recipe in experiment.networks if recipe.finds],
         least_ml=experiment.least_ml,
         least_tumor_ml=experiment.least_tumor_ml,
+        large_ml=experiment.large_ml,
         about=experiment.about,
         world=experiment.world,
     )

@@ -5,9 +5,8 @@ scan is complete in each of them, their softmax scores are averaged and the most
 taken; neither a member's scores nor their mean ever stand in memory as a whole.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING
 
@@ -15,98 +14,24 @@ import numpy as np
 
 from renalseg.inference.body import body_box
 from renalseg.inference.grid import Box
-from renalseg.inference.memory import (
-    BASE_BYTES,
-    fitting_regions,
-    network_bytes,
-    region_bytes,
-    scan_bytes,
-)
-from renalseg.inference.network import How, Network
-from renalseg.inference.profiles import Profile, Roi
-from renalseg.inference.region import agreed, joined, kidney_region, widened
+from renalseg.inference.members import LoadedMember, find_finder, fixed_bytes, segmenting
+from renalseg.inference.memory import fitting_regions
+from renalseg.inference.network import Network
+from renalseg.inference.profiles import Roi
+from renalseg.inference.region import agreed, joined, kidney_region, largest_ml, widened
 from renalseg.inference.scan import Scan
 from renalseg.inference.sliding import Count
 from renalseg.inference.uncertainty import entropy
-from renalseg.models.ensemble import Ensemble
-from renalseg.models.loading import load_stages
 from renalseg.types import AnyArray, LabelArray
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: A network whose voxels are so many times as long as the finest finds where the kidneys are.
-_COARSER = 1.3
 #: It need not be sure: such a chance of kidney or mass is enough for a closer look.
 _SUSPECTED = 0.2
 _WIDENINGS = 3
-
-
-@dataclass(frozen=True)
-class LoadedMember:
-    """One model in memory: a single network, or the two stages of a cascade.
-
-    Attributes:
-        name: Its name.
-        networks: One, or those of both stages.
-        finds: Whether it only finds where the kidneys are.
-    """
-
-    name: str
-    networks: tuple[Network, ...]
-    finds: bool = False
-
-    @classmethod
-    def load(
-        cls,
-        name: str,
-        stages: Sequence[Path],
-        folds: Sequence[int],
-        how: How | None = None,
-        *,
-        finds: bool = False,
-    ) -> "LoadedMember":
-        """Load the model folders of a member, first stage first.
-
-        Raises:
-            ModelError: If a file is missing or damaged, weights do not fit their plans, or the
-                folders are not the stages of one model.
-        """
-        models = load_stages(stages, folds)
-        networks = tuple(Network.of(model, folds, how or How()) for model in models)
-        return cls(name, networks, finds)
-
-    @property
-    def files(self) -> list[Path]:
-        """The files that it was loaded from."""
-        return [path for network in self.networks for path in network.files]
-
-
-def load_members(ensemble: Ensemble, how: How, profile: Profile) -> tuple[LoadedMember, ...]:
-    """Load the members of an ensemble folder that a profile uses.
-
-    Of a few it takes cascades first: their first stage runs in any case, to find the kidneys. Those
-    that only find are not counted.
-    """
-    segmenting = [member for member in ensemble.manifest.members if not member.finds]
-    segmenting.sort(key=lambda member: -len(member.stages))
-    names = {member.name for member in segmenting[: profile.members]}
-    return tuple(
-        LoadedMember.load(
-            member.name,
-            [ensemble.folder / stage for stage in member.stages],
-            member.folds[: profile.folds],
-            how,
-            finds=bool(member.finds),
-        )
-        for member in ensemble.manifest.members
-        if member.finds or member.name in names
-    )
-
-
-def segmenting(members: Iterable[LoadedMember]) -> list[LoadedMember]:
-    """The members whose scores count."""
-    return [member for member in members if not member.finds]
+#: What is large is looked at again with voxels so many times as long.
+_LONGER = 4 / 3
 
 
 @dataclass
@@ -154,6 +79,7 @@ def run_ensemble(
     *,
     roi: Roi = "off",
     margin_mm: float = 20.0,
+    large_ml: float | None = None,
     watch: Watch | None = None,
     uncertainty: bool = False,
     memory_gb: float | None = None,
@@ -167,6 +93,9 @@ def run_ensemble(
         roi: ``auto`` looks closely only where a network of low resolution finds kidneys, if there
             is one; ``off`` looks everywhere.
         margin_mm: How far around the kidneys ``auto`` looks.
+        large_ml: A region with a larger finding is run once more with longer voxels, as a tile of
+            the usual ones lies within such a finding and sees no edge of it. What the first run
+            left empty is filled from the second.
         watch: Told of every tile.
         uncertainty: Whether to keep entropy and votes.
         memory_gb: A bound of the memory; boxes that need more are cut.
@@ -174,150 +103,153 @@ def run_ensemble(
     Raises:
         ModelError: If no cut brings the memory below its bound.
     """
-    watch = watch or Watch()
     counted = segmenting(members)
     finder = find_finder(members) if roi == "auto" else None
     search = _clipped(body_box(scan.volume), scan.crop) if finder else scan.crop
-    previous = {}
     firsts = {m.name: m.networks[0] for m in counted if len(m.networks) > 1}
     fixed = fixed_bytes(members, scan, len(sets))
+    work = _Work(scan, sets, firsts, fixed, memory_gb, watch or Watch())
     suspected = np.zeros(scan.volume.shape, np.uint8)
     for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
-        previous[network] = np.zeros(scan.volume.shape, np.uint8)
-        also = suspected if network is finder else None
-        region = _within(search, scan.crop)
-        for part in fitting_regions([network], scan, region, fixed, memory_gb):
-            _label_region(network, scan, part, previous[network], also, watch)
-
-    def tiles_of(box: Box) -> int:
-        region = _within(box, scan.crop)
-        return sum(member.networks[-1].tiles(scan, region).count for member in counted)
-
+        work.label(network, search, suspected if network is finder else None)
     spacing_mm = scan.volume.spacing_mm
-    boxes, notes = [search], []
+    boxes: Sequence[Box] = [search]
+    notes: list[str] = []
     if finder:
-        kidneys = kidney_region(suspected, previous[finder], spacing_mm, search, margin_mm)
-        boxes, notes = joined(kidneys.boxes, tiles_of), list(kidneys.notes)
-    shape = scan.volume.shape
-    found = Found({name: np.zeros(shape, np.uint8) for name in sets}, (), ())
-    if uncertainty:
-        found.entropy = np.zeros(shape, np.float32)
-        found.votes = {member.name: np.zeros(shape, np.uint8) for member in counted}
-
-    def run_box(box: Box) -> None:
-        finest = [member.networks[-1] for member in counted]
-        for part in fitting_regions(finest, scan, _within(box, scan.crop), fixed, memory_gb):
-            _run_region(counted, scan, part, sets, previous, firsts, found, watch)
-
+        kidneys = kidney_region(suspected, work.labels[finder], spacing_mm, search, margin_mm)
+        boxes = joined(kidneys.boxes, lambda box: work.tiles(counted, box))
+        notes += kidneys.notes
+    found = _nothing(scan, sets, counted if uncertainty else ())
     must_agree = any(finder in member.networks for member in members if member.finds)
 
     def kept(labels: LabelArray, place: tuple[slice, ...] | EllipsisType) -> LabelArray:
         if not must_agree or finder is None:
             return labels[place]
-        return agreed(labels[place], previous[finder][place], float(np.prod(spacing_mm)) / 1000)
+        return agreed(labels[place], work.labels[finder][place], voxel_ml)
 
-    def run_until_inside(box: Box) -> Box:
-        run_box(box)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    done = []
+    for first_box in boxes:
+        box = first_box
+        work.segment(counted, box, found)
         for _ in range(_WIDENINGS):
             wider = box
             for labels in found.labels.values():
-                inside = kept(labels, tuple(slice(*side) for side in wider))
+                inside = kept(labels, _slices(wider))
                 wider = widened(inside, wider, 2 * margin_mm, spacing_mm, search)
             if wider == box:
                 break
             notes.append("a finding reached the border of its region, which was widened")
             box = wider
-            run_box(box)
-        return box
-
-    found.boxes = tuple(run_until_inside(box) for box in boxes)
+            work.segment(counted, box, found)
+        done.append(box)
+        findings = [kept(labels, _slices(box)) for labels in found.labels.values()]
+        if large_ml is not None and any(largest_ml(f, voxel_ml) > large_ml for f in findings):
+            notes.append(f"a finding of more than {large_ml:g} ml was looked at twice")
+            work.fill([member.with_longer_voxels(_LONGER) for member in counted], box, found)
     found.labels = {name: kept(labels, ...) for name, labels in found.labels.items()}
     scan.forget()
-    found.notes = tuple(dict.fromkeys(notes))
+    found.boxes, found.notes = tuple(done), tuple(dict.fromkeys(notes))
     return found
 
 
-def find_finder(members: Iterable[LoadedMember]) -> Network | None:
-    """The network that finds the kidneys: the coarsest of several resolutions, or None."""
-    alone = [n for member in members for n in member.networks if not n.is_second_stage]
-    sizes = {network: float(np.prod(network.spacing_mm[-2:])) for network in alone}
-    if not sizes:
-        return None
-    others = [float(np.prod(m.networks[-1].spacing_mm[-2:])) for m in segmenting(members)]
-    coarsest = max(alone, key=sizes.__getitem__)
-    return coarsest if sizes[coarsest] > _COARSER**2 * min(others) else None
+@dataclass
+class _Work:
+    """One scan on its way through the networks.
 
-
-def fixed_bytes(members: Sequence[LoadedMember], scan: Scan, results: int) -> int:
-    """What is needed whatever part of the scan is computed."""
-    networks = {network for member in members for network in member.networks}
-    return BASE_BYTES + sum(map(network_bytes, networks)) + scan_bytes(scan, results)
-
-
-def expected_gb(members: Sequence[LoadedMember], scan: Scan, memory_gb: float | None) -> float:
-    """The most memory that a prediction of the scan takes, in 10^9 bytes.
-
-    Raises:
-        ModelError: If it cannot be brought below the bound.
+    Attributes:
+        scan: The scan.
+        sets: For each result its members' names.
+        firsts: The first stages of cascades, by member.
+        fixed: Bytes that are needed whatever part is computed.
+        memory_gb: A bound of the memory.
+        watch: Told of every tile.
+        labels: What single networks found, on the scan's grid.
     """
-    fixed = fixed_bytes(members, scan, 1)
-    finest = [member.networks[-1] for member in segmenting(members)]
-    parts = fitting_regions(finest, scan, scan.whole, fixed, memory_gb)
-    return max(fixed + sum(region_bytes(n, scan, part) for n in finest) for part in parts) / 1e9
+
+    scan: Scan
+    sets: Mapping[str, Sequence[str]]
+    firsts: Mapping[str, Network]
+    fixed: int
+    memory_gb: float | None
+    watch: Watch
+    labels: dict[Network, LabelArray] = field(default_factory=dict)
+
+    def tiles(self, members: Sequence[LoadedMember], box: Box) -> int:
+        """How many tiles a box of the scan takes."""
+        region = _within(box, self.scan.crop)
+        return sum(member.networks[-1].tiles(self.scan, region).count for member in members)
+
+    def label(self, network: Network, box: Box, suspected: LabelArray | None) -> None:
+        """Keep the label map of one network alone, and say what may be foreground."""
+        labels = self.labels[network] = np.zeros(self.scan.volume.shape, np.uint8)
+        for region in self._regions([network], box):
+            self.watch.total += network.tiles(self.scan, region).count
+            place = _place(region, self.scan.crop)
+            rows = network.probability_rows(
+                self.scan, region, None, self.watch.count, self.watch.tile
+            )
+            for number, scores in enumerate(rows):
+                labels[place][number] = _most_probable(scores)
+                if suspected is not None:
+                    suspected[place][number] = (scores[0] < 1 - _SUSPECTED).cpu().numpy()
+
+    def segment(self, members: Sequence[LoadedMember], box: Box, found: Found) -> None:
+        """Run all members over a box of the scan, side by side."""
+        for region in self._regions([member.networks[-1] for member in members], box):
+            self._segment_region(members, region, found)
+
+    def fill(self, members: Sequence[LoadedMember], box: Box, found: Found) -> None:
+        """Fill what is empty in a box of the scan with what these members find there."""
+        other = _nothing(self.scan, self.sets, ())
+        self.segment(members, box, other)
+        for name, labels in found.labels.items():
+            inside = labels[_slices(box)]
+            inside[...] = np.where(inside > 0, inside, other.labels[name][_slices(box)])
+
+    def _regions(self, networks: Sequence[Network], box: Box) -> list[Box]:
+        region = _within(box, self.scan.crop)
+        return fitting_regions(networks, self.scan, region, self.fixed, self.memory_gb)
+
+    def _segment_region(self, members: Sequence[LoadedMember], region: Box, found: Found) -> None:
+        scan, watch = self.scan, self.watch
+        watch.total += sum(member.networks[-1].tiles(scan, region).count for member in members)
+        place = _place(region, scan.crop)
+        streams = [
+            member.networks[-1].probability_rows(
+                scan,
+                region,
+                self.labels[self.firsts[member.name]] if member.name in self.firsts else None,
+                watch.count,
+                watch.tile,
+            )
+            for member in members
+        ]
+        names = [member.name for member in members]
+        first = next(iter(self.sets))
+        for number, scores in enumerate(zip(*streams, strict=True)):
+            by_name = dict(zip(names, scores, strict=True))
+            for result, chosen in self.sets.items():
+                mean = _mean([by_name[name] for name in chosen])
+                found.labels[result][place][number] = _most_probable(mean)
+                if found.entropy is not None and result == first:
+                    found.entropy[place][number] = entropy(mean).cpu().numpy()
+            for name, votes in found.votes.items():
+                votes[place][number] = _most_probable(by_name[name])
 
 
-def _label_region(
-    network: Network,
-    scan: Scan,
-    region: Box,
-    labels: LabelArray,
-    suspected: LabelArray | None,
-    watch: Watch,
-) -> None:
-    """Fill a region of a label map by one network alone, and of a map of what may be foreground."""
-    watch.total += network.tiles(scan, region).count
-    place = _place(region, scan.crop)
-    rows = network.probability_rows(scan, region, None, watch.count, watch.tile)
-    for number, scores in enumerate(rows):
-        labels[place][number] = _most_probable(scores)
-        if suspected is not None:
-            suspected[place][number] = (scores[0] < 1 - _SUSPECTED).cpu().numpy()
-
-
-def _run_region(
-    members: Sequence[LoadedMember],
-    scan: Scan,
-    region: Box,
-    sets: Mapping[str, Sequence[str]],
-    previous: Mapping[Network, LabelArray],
-    firsts: Mapping[str, Network],
-    found: Found,
-    watch: Watch,
-) -> None:
-    """Run all members over one region, side by side."""
-    watch.total += sum(member.networks[-1].tiles(scan, region).count for member in members)
-    place = _place(region, scan.crop)
-    streams = [
-        member.networks[-1].probability_rows(
-            scan,
-            region,
-            previous[firsts[member.name]] if member.name in firsts else None,
-            watch.count,
-            watch.tile,
-        )
-        for member in members
-    ]
-    names = [member.name for member in members]
-    first = next(iter(sets))
-    for number, scores in enumerate(zip(*streams, strict=True)):
-        by_name = dict(zip(names, scores, strict=True))
-        for result, chosen in sets.items():
-            mean = _mean([by_name[name] for name in chosen])
-            found.labels[result][place][number] = _most_probable(mean)
-            if found.entropy is not None and result == first:
-                found.entropy[place][number] = entropy(mean).cpu().numpy()
-        for name, votes in found.votes.items():
-            votes[place][number] = _most_probable(by_name[name])
+def _nothing(
+    scan: Scan, sets: Mapping[str, Sequence[str]], voters: Sequence[LoadedMember]
+) -> Found:
+    """Empty results; with a map of entropy and votes where there are voters."""
+    shape = scan.volume.shape
+    return Found(
+        labels={name: np.zeros(shape, np.uint8) for name in sets},
+        boxes=(),
+        notes=(),
+        entropy=np.zeros(shape, np.float32) if voters else None,
+        votes={member.name: np.zeros(shape, np.uint8) for member in voters},
+    )
 
 
 def _mean(scores: "Sequence[Tensor]") -> "Tensor":
@@ -338,6 +270,10 @@ def _most_probable(scores: "Tensor") -> LabelArray:
         best = torch.maximum(best, scores[label])
     array: LabelArray = labels.cpu().numpy()
     return array
+
+
+def _slices(box: Box) -> tuple[slice, ...]:
+    return tuple(slice(*side) for side in box)
 
 
 def _clipped(box: Sequence[slice], crop: Box) -> Box:

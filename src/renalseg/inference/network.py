@@ -68,6 +68,7 @@ class Network:
         forward: The folds' mean.
         how: How they are run.
         folds: Which.
+        longer: How many times as long as in training its voxels are.
     """
 
     model: LoadedModel
@@ -77,6 +78,7 @@ class Network:
     forward: MeanForward
     how: How
     folds: tuple[int, ...]
+    longer: float = 1.0
 
     @classmethod
     def of(cls, model: LoadedModel, folds: Sequence[int], how: How) -> "Network":
@@ -136,11 +138,12 @@ class Network:
     @property
     def spacing_mm(self) -> tuple[float, ...]:
         """The voxel size that it sees."""
-        return tuple(float(mm) for mm in _settings(self.model)["spacing"])
+        return tuple(float(mm) * self.longer for mm in _settings(self.model)["spacing"])
 
     def grid(self, scan: Scan) -> NetworkGrid:
         """The scan's grid as this network sees it."""
-        return scan.grid(_settings(self.model), self.axes)
+        settings = _settings(self.model) | {"spacing": list(self.spacing_mm)}
+        return scan.grid(settings, self.axes)
 
     def tiles(self, scan: Scan, region: Box) -> Tiles:
         """The tiles that a region of the scan takes, counted from the crop's first voxel."""

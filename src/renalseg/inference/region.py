@@ -136,6 +136,14 @@ def agreed(labels: LabelArray, other: LabelArray, voxel_ml: float) -> LabelArray
     return np.where(kept[numbered], labels, np.uint8(Label.BACKGROUND))
 
 
+def largest_ml(labels: LabelArray, voxel_ml: float) -> float:
+    """Volume of the largest finding, 26-connected foreground; 0 where there is none."""
+    import cc3d
+
+    numbered = cc3d.connected_components(labels > 0, connectivity=26)
+    return float(np.bincount(numbered.ravel())[1:].max(initial=0)) * voxel_ml
+
+
 def widened(
     labels: LabelArray, box: Box, margin_mm: float, spacing_mm: Sequence[float], within: Box
 ) -> Box:

@@ -91,6 +91,7 @@ def write_ensemble(
     finds: Collection[str] = (),
     least_ml: float | None = None,
     least_tumor_ml: float | None = None,
+    large_ml: float | None = None,
     about: About | None = None,
     world: World | None = None,
 ) -> Ensemble:
@@ -105,6 +106,7 @@ def write_ensemble(
         finds: Names of members that only find where the kidneys are.
         least_ml: Smaller findings by themselves are removed; none when absent.
         least_tumor_ml: Smaller tumors are kidney or cyst; none when absent.
+        large_ml: Larger findings are looked at twice; none when absent.
         about: Its name, version and licence.
         world: The scans that it knows; KiTS's when absent.
 
@@ -128,6 +130,7 @@ def write_ensemble(
         postprocess=postprocess,
         least_ml=least_ml,
         least_tumor_ml=least_tumor_ml,
+        large_ml=large_ml,
         about=about,
         world=world,
     )

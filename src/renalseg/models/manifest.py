@@ -118,6 +118,8 @@ class Manifest(BaseModel):
             is not cut by the scan's edge is removed; none is when absent.
         least_tumor_ml: With ``postprocess``: a tumor smaller than this, not cut by the scan's edge,
             is cyst where it touches one and kidney elsewhere; none is when absent.
+        large_ml: A region with a finding larger than this is run once more with longer voxels,
+            which fills what the first run left empty; none is when absent.
         about: Its name, version and licence.
         world: The scans that it knows; KiTS's when absent.
     """
@@ -131,6 +133,7 @@ class Manifest(BaseModel):
     postprocess: bool = True
     least_ml: Annotated[float, Field(gt=0)] | None = None
     least_tumor_ml: Annotated[float, Field(gt=0)] | None = None
+    large_ml: Annotated[float, Field(gt=0)] | None = None
     about: About | None = None
     world: World | None = None
 
