@@ -92,12 +92,13 @@ def test_a_manifest_says_name_world_and_who_finds(tmp_path, models):
         world=world,
         least_ml=5,
         least_tumor_ml=2,
+        large_ml=700,
         finds=[name],
     )
     manifest = Ensemble.open(tmp_path / "e").manifest
     assert manifest == written.manifest
     assert (manifest.about, manifest.world) == (ABOUT, world)
-    assert (manifest.least_ml, manifest.least_tumor_ml) == (5, 2)
+    assert (manifest.least_ml, manifest.least_tumor_ml, manifest.large_ml) == (5, 2, 700)
     assert [member.name for member in manifest.members if member.finds] == [name]
     assert manifest.world.pixel_mm == (0.44, 1.04)
     alone = Ensemble.open(tmp_path / "e").only(name).manifest

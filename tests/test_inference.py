@@ -1,5 +1,6 @@
 """One scan through an ensemble: what it gives, in any storage, from any thread."""
 
+import json
 from dataclasses import asdict, replace
 from threading import Event, Thread
 
@@ -143,6 +144,30 @@ def test_a_region_grows_until_what_is_found_ends_within(models, volume, monkeypa
     alone = run_ensemble([one], Scan(volume), {"all": ["one"]}).labels["all"]
     place = tuple(slice(*side) for side in box)
     assert np.array_equal(found.labels["all"][place], alone[place])
+
+
+def test_what_is_large_is_filled_from_a_look_with_longer_voxels(models, volume):
+    member = LoadedMember.load("two", [models["two"]], [2], How(backend="torch"))
+    sets = {"all": ["two"]}
+
+    def labels(member, **options):
+        return run_ensemble([member], Scan(volume), sets, **options).labels["all"]
+
+    once, longer = labels(member), labels(member.with_longer_voxels(4 / 3))
+    assert not np.array_equal(once, longer)
+    assert np.array_equal(labels(member, large_ml=0.01), np.where(once > 0, once, longer))
+    assert np.array_equal(labels(member, large_ml=1e4), once)
+
+
+def test_exact_looks_once(ensemble):
+    manifest = ensemble / "ensemble.json"
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(said | {"large_ml": 600}))
+    try:
+        assert load(ensemble).large_ml == 600
+        assert load(ensemble, profile="exact").large_ml is None
+    finally:
+        manifest.write_text(json.dumps(said))
 
 
 def test_rounding_like_nnunet_changes_little_but_in_corners(models, volume):

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renalseg.inference.region import agreed, joined, kidney_region, merged, widened
+from renalseg.inference.region import agreed, joined, kidney_region, largest_ml, merged, widened
 
 SPACING_MM = (5.0, 2.0, 2.0)
 BODY = ((0, 60), (10, 150), (10, 190))
@@ -95,6 +96,13 @@ def test_merged_boxes_cover_all_and_do_not_overlap(boxes):
     assert count.max() == 1
     for box in boxes:
         assert count[tuple(slice(*side) for side in box)].all()
+
+
+def test_the_largest_finding_is_one_piece_of_any_label():
+    array = labels(RIGHT, LEFT)
+    array[20:40, 80:110, 70:75] = 2
+    assert largest_ml(array, 0.02) == pytest.approx((20 * 30 * 35) * 0.02)
+    assert largest_ml(labels(), 0.02) == 0
 
 
 def test_a_box_grows_on_the_sides_that_foreground_reaches():

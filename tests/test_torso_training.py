@@ -231,6 +231,7 @@ def test_the_recipe_that_comes_along_is_the_model_that_comes_along():
     assert experiment.world == manifest.world
     assert experiment.least_ml == manifest.least_ml
     assert experiment.least_tumor_ml == manifest.least_tumor_ml
+    assert experiment.large_ml == manifest.large_ml
     finds = {member.name: bool(member.finds) for member in manifest.members}
     assert finds == {recipe.name: recipe.finds for recipe in experiment.networks}
     for recipe in experiment.networks:

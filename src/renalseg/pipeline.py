@@ -340,6 +340,7 @@ class Segmenter:
             "step": self.how.step,
             "mirror": self.how.mirror,
             "precision": self.how.precision,
+            "large_ml": self.large_ml,
             **cleaning_settings(self.cleaning),
             "boxes": found.boxes,
             "tiles_computed": watch.count.computed,
