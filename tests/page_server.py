@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from renalseg.cohort.phantom import PhantomConfig, make_phantom
 from renalseg.errors import CancelledError, VolumeError
-from renalseg.pipeline import Segmentation
 from renalseg.postprocess import Cleaning
+from renalseg.segmentation import Segmentation
 from renalseg.volume import Volume
 
 #: Small enough that a study takes a second, large enough that it looks like a body.

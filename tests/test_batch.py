@@ -17,8 +17,8 @@ from renalseg.cli.main import app
 from renalseg.errors import CancelledError, ModelError, VolumeError
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
-from renalseg.pipeline import Segmentation
 from renalseg.results import Wanted
+from renalseg.segmentation import Segmentation
 from renalseg.volume import Volume
 from renalseg.volume.files import written_beside
 from renalseg.volume.source import Source

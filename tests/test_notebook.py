@@ -15,8 +15,8 @@ from page_browser import chromium, keep, tab
 from page_server import phantom
 from renalseg.errors import RenalsegError, VolumeError
 from renalseg.labels import COLORS, Label
-from renalseg.pipeline import Segmentation
 from renalseg.report import notebook
+from renalseg.segmentation import Segmentation
 from renalseg.volume import Volume
 
 NUMBER = 2

@@ -16,9 +16,9 @@ from renalseg.batch import Options, pair_files, predict_files
 from renalseg.cli.main import app
 from renalseg.errors import VolumeError
 from renalseg.formats import Format, entropy_path, format_of, result_path
-from renalseg.pipeline import Segmentation
 from renalseg.provenance import InputRecord, ModelRecord, Provenance
 from renalseg.results import Wanted, record_path, write_results
+from renalseg.segmentation import Segmentation
 from renalseg.volume import read_labels
 from renalseg.volume.source import Source, read_source
 

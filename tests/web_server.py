@@ -14,8 +14,8 @@ import nibabel
 import numpy as np
 from fastapi.testclient import TestClient
 
-from renalseg.pipeline import Segmentation
 from renalseg.postprocess import Cleaning
+from renalseg.segmentation import Segmentation
 from renalseg.web.app import create_app
 from renalseg.web.identity import CSRF_HEADER
 from renalseg.web.job import Engine

@@ -15,9 +15,10 @@ from renalseg.inference.forward import Backend
 from renalseg.inference.profiles import ProfileName, Roi
 from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO
-from renalseg.pipeline import OnTile, Segmentation, Segmenter
+from renalseg.pipeline import OnTile, Segmenter
 from renalseg.postprocess import postprocess
 from renalseg.results import Wanted, check_formats, write_results
+from renalseg.segmentation import Segmentation
 from renalseg.volume import SUFFIXES, Volume, read_labels
 from renalseg.volume.dicom import is_dicom_source, is_one_study
 from renalseg.volume.source import Reading, Source, read_source

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import VolumeError
 from renalseg.formats import DICOM_FORMATS, Format, entropy_path, format_of, result_path, stem
-from renalseg.pipeline import Segmentation
 from renalseg.provenance import sidecar_path
+from renalseg.segmentation import Segmentation
 from renalseg.volume.files import remove_leftovers, written_beside
 from renalseg.volume.source import Source
 

@@ -12,9 +12,10 @@ from renalseg.errors import CancelledError, RenalsegError
 from renalseg.files import write_text
 from renalseg.inference.plausibility import unusual
 from renalseg.models.manifest import KITS_WORLD, World
-from renalseg.pipeline import Segmentation, Segmenter, cleaning_settings
+from renalseg.pipeline import Segmenter, cleaning_settings
 from renalseg.postprocess import Cleaning
 from renalseg.provenance import InputRecord, Warned, sidecar_path
+from renalseg.segmentation import Segmentation
 from renalseg.volume import Volume
 from renalseg.web.folder import StudyFolder
 from renalseg.web.scan import Scan, read_scan

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from renalseg.clinical.records import Measurements
 from renalseg.formats import DICOM_FORMATS, Format, result_path
-from renalseg.pipeline import Segmentation
 from renalseg.provenance import Provenance
+from renalseg.segmentation import Segmentation
 from renalseg.volume import Volume, read_labels
 from renalseg.web.folder import StudyFolder
 from renalseg.web.job import provenance_path
