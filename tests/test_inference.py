@@ -155,7 +155,10 @@ def test_what_is_large_is_filled_from_a_look_with_longer_voxels(models, volume):
 
     once, longer = labels(member), labels(member.with_longer_voxels(4 / 3))
     assert not np.array_equal(once, longer)
-    assert np.array_equal(labels(member, large_ml=0.01), np.where(once > 0, once, longer))
+    filled = np.where(once > 0, once, longer)
+    assert np.array_equal(labels(member, large_ml=0.01), filled)
+    found = run_ensemble([member], Scan(volume), sets, large_ml=0.01, uncertainty=True)
+    assert np.array_equal(found.votes["two"], filled)
     assert np.array_equal(labels(member, large_ml=1e4), once)
 
 

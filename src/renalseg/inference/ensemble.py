@@ -201,11 +201,12 @@ class _Work:
 
     def fill(self, members: Sequence[LoadedMember], box: Box, found: Found) -> None:
         """Fill what is empty in a box of the scan with what these members find there."""
-        other = _nothing(self.scan, self.sets, ())
+        other = _nothing(self.scan, self.sets, members if found.votes else ())
         self.segment(members, box, other)
-        for name, labels in found.labels.items():
-            inside = labels[_slices(box)]
-            inside[...] = np.where(inside > 0, inside, other.labels[name][_slices(box)])
+        place = _slices(box)
+        for maps, fillers in ((found.labels, other.labels), (found.votes, other.votes)):
+            for name, labels in maps.items():
+                labels[place] = np.where(labels[place] > 0, labels[place], fillers[name][place])
 
     def _regions(self, networks: Sequence[Network], box: Box) -> list[Box]:
         region = _within(box, self.scan.crop)
