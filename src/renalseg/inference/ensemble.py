@@ -113,6 +113,7 @@ def run_ensemble(
     for network in dict.fromkeys([*firsts.values(), *([finder] if finder else [])]):
         work.label(network, search, suspected if network is finder else None)
     spacing_mm = scan.volume.spacing_mm
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
     boxes: Sequence[Box] = [search]
     notes: list[str] = []
     if finder:
@@ -127,7 +128,6 @@ def run_ensemble(
             return labels[place]
         return agreed(labels[place], work.labels[finder][place], voxel_ml)
 
-    voxel_ml = float(np.prod(spacing_mm)) / 1000
     done = []
     for first_box in boxes:
         box = first_box
