@@ -109,7 +109,17 @@ def _flags(study: Study) -> Iterator[str]:
 
 
 def _plain(value: object) -> str:
-    return {True: "yes", False: "no", None: "none"}.get(value, str(value))  # type: ignore[call-overload,no-any-return]
+    """A setting of a record, which may nest, as a reader sees it."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items()) or "none"
+        case list() | tuple():
+            return "; ".join(_plain(inner) for inner in value) or "none"
+    return str(value)
 
 
 def _short(digest: str) -> str:
