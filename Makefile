@@ -1,6 +1,7 @@
 # make demo   the whole of the paper at a small scale, from cohort to page
-# make test   every check that the project has
-# Both set up an environment of their own in .venv and may be repeated.
+# make test   every check of the project; long runs are sampled
+# make soak   the tests with long runs whole: kills, corpora of broken files, the demo
+# All set up an environment of their own in .venv and may be repeated.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +10,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # What tests start: a browser, an archive, a DICOM checker; npm brings the viewer. Without them these tests skip.
-SYSTEM := chromium dicom3tools fonts-liberation orthanc orthanc-dicomweb $(shell command -v npm >/dev/null || echo npm)
+SYSTEM := chromium curl dicom3tools fonts-liberation jq openssl orthanc orthanc-dicomweb $(shell command -v npm >/dev/null || echo npm)
 
-.PHONY: demo test system clean
+.PHONY: demo test soak system clean
 
 demo: $(VENV)/installed
 	$(BIN)/renalseg demo -o renalseg-demo
@@ -21,7 +22,10 @@ test: system $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+soak: system $(VENV)/installed-dev
+	RENALSEG_SOAK=1 $(BIN)/python -m pytest
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -34,8 +34,8 @@ class Orthanc:
         dicomweb: Of its DICOMweb interface.
     """
 
-    def __init__(self, folder, plugin, modalities):
-        self.port, http = free_port(), free_port()
+    def __init__(self, folder, plugin, modalities, ports=None):
+        self.port, http = ports or (free_port(), free_port())
         self.url = f"http://127.0.0.1:{http}"
         self.dicomweb = f"{self.url}/dicom-web"
         self.folder = folder
@@ -108,12 +108,18 @@ class Orthanc:
 
 
 @contextmanager
-def running(folder, modalities):
-    """Run Orthanc with its DICOMweb plugin, or skip where they are not installed."""
+def running(folder, modalities, ports=None):
+    """Run Orthanc with its DICOMweb plugin, or skip where they are not installed.
+
+    Args:
+        folder: For its files.
+        modalities: Those that it knows.
+        ports: For DIMSE and HTTP; free ones unless they are given.
+    """
     plugin = next((path for path in PLUGINS if path.exists()), None)
     if not PROGRAM.exists() or plugin is None:
         pytest.skip("no Orthanc here (Debian: apt install orthanc orthanc-dicomweb)")
-    archive = Orthanc(folder, plugin, modalities)
+    archive = Orthanc(folder, plugin, modalities, ports)
     archive.start()
     try:
         yield archive

@@ -1,0 +1,106 @@
+"""Every shell and Python block of README and docs runs as it is written, from the installed wheel.
+
+``docs_pages`` says how pages are read and what marks them.
+"""
+
+import shutil
+from pathlib import Path
+
+import nibabel
+import pytest
+
+import orthanc
+from docs_pages import NEEDS, PAGES, ROOT, links, read_blocks, run_page
+
+#: Orthanc's defaults, which docs/pacs.md names.
+ORTHANC_PORTS = (4242, 8042)
+IDS = [page.stem for page in PAGES]
+#: What cannot run without a network, an hour or a GPU; the end of a test run prints it.
+MARKED = {
+    "README.md": ["network", "time", "network", "gpu", "network", "checkout"],
+    "docs/inference.md": ["cluster"],
+    "docs/models.md": ["network"],
+    "docs/pacs.md": ["archive"],
+    "docs/study.md": ["time"],
+    "docs/training.md": ["network", "gpu", "time"],
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_page_runs_as_written(
+    page, tmp_path, installed_command, tiny_demo, bundled_results, real_data
+):
+    _give_files(tmp_path, page, tiny_demo, bundled_results, real_data)
+    if any(block.needs == "archive" for block in read_blocks(page)):
+        (tmp_path / ".archive").mkdir()
+        with orthanc.running(tmp_path / ".archive", {}, ORTHANC_PORTS):
+            run_page(page, tmp_path, installed_command)
+    else:
+        run_page(page, tmp_path, installed_command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_lead_to_files_of_the_project(page):
+    missing = [str(path) for path in links(page) if not path.exists()]
+    assert not missing
+
+
+def test_no_block_is_marked_without_need():
+    marked = {
+        str(page.relative_to(ROOT)): [block.needs for block in read_blocks(page) if block.needs]
+        for page in PAGES
+    }
+    assert {page: needs for page, needs in marked.items() if needs} == MARKED
+
+
+def test_a_block_that_fails_fails_its_page(tmp_path, installed_command):
+    page = tmp_path / "page.md"
+    page.write_text("```sh\nrenalseg measure nothing.nii.gz\n```\n")
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(AssertionError, match=r"exit 1.*no such file"):
+        run_page(page, tmp_path / "scratch", installed_command)
+
+
+def test_another_output_than_the_quoted_one_fails_its_page(tmp_path, installed_command):
+    page = tmp_path / "page.md"
+    page.write_text("```sh\nrenalseg --version\n```\n\n```text\nrenalseg 99\n```\n")
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(AssertionError, match="the page quotes"):
+        run_page(page, tmp_path / "scratch", installed_command)
+
+
+def test_every_program_of_the_docs_is_seen():
+    fences = sum(
+        page.read_text().count(f"```{kind}\n") for page in PAGES for kind in ("sh", "python")
+    )
+    blocks = [block for page in PAGES for block in read_blocks(page)]
+    programs = [block for block in blocks if block.language in ("sh", "python")]
+    assert len(programs) == fences
+    assert not [block.place for block in programs if block.part and block.language == "sh"]
+
+
+def _give_files(folder: Path, page: Path, demo: Path, results: Path, real_data: Path) -> None:
+    """What a reader of a page has: scans, studies, a cohort, and what other pages have made."""
+    ct = nibabel.load(real_data / "ct" / "abdomen_3mm.nii.gz")
+    nibabel.save(ct, folder / "scan.nii.gz")
+    (folder / "scans").mkdir()
+    nibabel.save(ct.slicer[:, :, 30:70], folder / "scans" / "first.nii.gz")
+    nibabel.save(ct.slicer[:, :, 40:80], folder / "scans" / "second.nii.gz")
+    series = real_data / "ct" / "dicom_series"
+    for study in ("study", "studies/first", "studies/second"):
+        shutil.copytree(series, folder / study)
+    shutil.make_archive(str(folder / "study"), "zip", series)
+    if not NEEDS["time"]() or page.stem != "README":  # the README makes one
+        shutil.copytree(demo, folder / "renalseg-demo", symlinks=True)
+    if page.stem == "README":
+        return
+    for file in results.iterdir():
+        shutil.copy(file, folder)
+    for member in ("first", "second"):
+        shutil.copy(folder / "scan_mask.nii.gz", folder / f"{member}.nii.gz")
+    shutil.make_archive(str(folder / "my-model"), "zip", demo / "ensemble")
+    shutil.copytree(demo / "cohort", folder / "kits21" / "data")
+    for name, ensemble in (("ours", "ensemble-postprocessed"), ("theirs", "ensemble")):
+        shutil.copytree(demo / "predictions" / ensemble, folder / name)
+    shutil.copytree(folder / "ours", folder / "predictions")
+    (folder / "kits23").symlink_to(real_data / "kits23")
