@@ -1,4 +1,4 @@
-"""What ``make test`` samples and ``make soak`` runs whole: corpora of broken files, rounds of kills.
+"""What `make test` samples and `make soak` runs whole: corpora of broken files, rounds of kills.
 
 The sample is another one in every run. Its seed is printed at the top; to see a run's sample
 again, set ``RENALSEG_SEED`` to it.
