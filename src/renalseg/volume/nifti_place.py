@@ -23,6 +23,8 @@ _SPACING_TOLERANCE = 2e-3
 _PLACE_TOLERANCE_VOXELS = 0.1
 #: A quaternion this much too long is a rounding.
 _LONGEST_QUATERNION = 1.01
+#: The square of a real part that is less is a rounding of 0 (nifti1_io.c).
+_NO_REAL_PART = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +144,10 @@ def _qform(fields: Any, pixdim: AnyArray) -> Affine | None:
     length = float(np.linalg.norm(vector))
     if not (length <= _LONGEST_QUATERNION and np.all(np.isfinite(offset))):
         return None
-    if length > 1:
-        vector /= length
-    real = np.sqrt(max(0.0, 1 - float(vector @ vector)))
+    squared = 1 - float(vector @ vector)
+    if squared < _NO_REAL_PART:
+        vector, squared = vector / length, 0.0
+    real = np.sqrt(squared)
     sizes = np.abs(pixdim)
     if float(fields["pixdim"][0]) < 0:
         sizes[2] *= -1
