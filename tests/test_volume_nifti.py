@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renalseg.errors import VolumeError
@@ -213,6 +213,7 @@ def test_small_shears_are_read_as_they_are(tmp_path):
     np.testing.assert_allclose(volume.source.affine, sheared)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=3), st.booleans(), st.booleans())
 def test_qforms_are_read_as_simpleitk_reads_them(tmp_path_factory, vector, flip, byteswap):
     path = tmp_path_factory.mktemp("qform") / "a.nii"
@@ -295,6 +296,7 @@ def test_junk_behind_gzip(tmp_path):
         np.testing.assert_array_equal(np.unique(volume.array), np.unique(CT))
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 1000), max_size=4))
 def test_gzip_of_several_members(tmp_path_factory, cuts):
     path = written(tmp_path_factory.mktemp("members") / "a.nii")
