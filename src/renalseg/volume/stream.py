@@ -148,11 +148,11 @@ def damage_named(path: Path, kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except EOFError as error:
+    except (EOFError, DamagedDataError) as error:
         raise VolumeError(
             f"{path}: not a whole {kind} ({error}); copy or export it again"
         ) from None
-    except (DamagedDataError, OverflowError) as error:
+    except OverflowError as error:
         raise VolumeError(f"{path}: {error}; copy or export it again") from None
     except OSError as error:
         reason = error.strerror or error
