@@ -89,11 +89,17 @@ def test_damaged_bits(tmp_path):
     refused("CRC check failed", path)
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
-def test_not_an_image(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        *((".nii", "NIfTI"), (".nii.gz", "NIfTI"), (".mha", "MetaImage"), (".mhd", "MetaImage")),
+        *((".nrrd", "NRRD"), (".nhdr", "NRRD")),
+    ],
+)
+def test_not_an_image(tmp_path, suffix, kind):
     path = tmp_path / f"ct{suffix}"
     path.write_text("This is not an image. " * 100)
-    refused("not a whole", path)
+    refused(f"expected a {kind} file, got one that begins with b?'This is", path)
 
 
 def test_missing_data_file(tmp_path):

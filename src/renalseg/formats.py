@@ -6,9 +6,10 @@ from pathlib import Path
 from renalseg.errors import VolumeError
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+META_SUFFIXES = (".mha", ".mhd")
 #: The endings of all image files that can be read and written.
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+SUFFIXES = NIFTI_SUFFIXES + NRRD_SUFFIXES + META_SUFFIXES
 
 
 class Format(StrEnum):

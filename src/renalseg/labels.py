@@ -3,6 +3,7 @@
 Everything that is said about a label is said here, once. Imports nothing heavy.
 """
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -32,6 +33,46 @@ COLORS = {
     Label.TUMOR: (46, 184, 76),
     Label.CYST: (52, 116, 235),
 }
+
+
+#: Words for each class in the names that people give to segments.
+_CLASS_WORDS = {
+    **dict.fromkeys(("kidney", "kidneys"), Label.KIDNEY),
+    **dict.fromkeys(("tumor", "tumors", "tumour", "tumours"), Label.TUMOR),
+    **dict.fromkeys(("neoplasm", "neoplasms"), Label.TUMOR),
+    **dict.fromkeys(("cyst", "cysts"), Label.CYST),
+}
+_SIDE_WORDS = {"left", "right", "l", "r", "lt", "rt", "both"}
+#: These say nothing, with or without a number.
+_EMPTY_WORDS = {"segment", "segmentation", "label", "mask", "class", "region", "roi", "object"}
+_LINKING_WORDS = {"in", "of", "the"}
+
+
+def _words(name: str) -> list[str]:
+    """A name's words in lower case: ``"LeftKidney_2"`` is left, kidney, 2."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+", name)]
+
+
+def label_named(name: str) -> Label | None:
+    """The class that a segment's name plainly means, or None.
+
+    Sides, numbers and "renal" are left out: "Left Kidney", "renal tumor 2" and "cyst of the right
+    kidney" are known. Any other word makes a name unknown, so that "liver cyst" is none of ours.
+    "Mass" and "lesion" are unknown as well, for they may be tumor or cyst.
+    """
+    words = {word for word in _words(name) if not word.isdecimal()}
+    words -= _SIDE_WORDS | _EMPTY_WORDS | _LINKING_WORDS | {"renal"}
+    if not words <= set(_CLASS_WORDS):
+        return None
+    labels = {_CLASS_WORDS[word] for word in words}
+    if len(labels) > 1:  # a tumor of the kidney is a tumor
+        labels.discard(Label.KIDNEY)
+    return labels.pop() if len(labels) == 1 else None
+
+
+def says_nothing(name: str) -> bool:
+    """Whether a segment's name is one like "Segment_1", which names no structure."""
+    return all(word.isdecimal() or word in _EMPTY_WORDS for word in _words(name))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from renalseg.types import AnyArray
 from renalseg.volume import Volume, read_grid, read_labels
 from renalseg.volume.boxes import BoxedLabels
 from renalseg.volume.orientation import axis_codes
+from renalseg.volume.show import distinct
 
 _MEND = "save it on the grid of imaging.nii.gz"
 #: What an array that is read backwards along each canonical axis has exchanged.
@@ -53,15 +54,17 @@ def _check_grid(path: Path, prediction: Volume, reference: Volume) -> None:
             f"{_x(reference.shape)}; {_MEND}"
         )
     if not np.allclose(prediction.spacing_mm, reference.spacing_mm, rtol=0, atol=1e-3):
+        shown = distinct(*prediction.spacing_mm, *reference.spacing_mm)
         raise EvaluationError(
-            f"{path}: spacing {_x(prediction.spacing_mm)} mm, its reference has "
-            f"{_x(reference.spacing_mm)} mm; {_MEND}"
+            f"{path}: spacing {' x '.join(shown[:3])} mm, its reference has "
+            f"{' x '.join(shown[3:])} mm; {_MEND}"
         )
     if not prediction.same_grid(reference):
-        origins = [", ".join(f"{x:.2f}" for x in v.affine[:3, 3]) for v in (prediction, reference)]
+        places = distinct(*prediction.affine[:3, 3], *reference.affine[:3, 3])
         raise EvaluationError(
-            f"{path}: lies elsewhere in the patient (first voxel at {origins[0]} mm, in its "
-            f"reference at {origins[1]} mm, or the axes are tilted otherwise); {_MEND}"
+            f"{path}: lies elsewhere in the patient (first voxel at {', '.join(places[:3])} mm, in "
+            f"its reference at {', '.join(places[3:])} mm, or the axes are tilted otherwise); "
+            f"{_MEND}"
         )
 
 
@@ -117,5 +120,5 @@ def _stored_axes(volume: Volume) -> str:
     return axis_codes(volume.affine if volume.source is None else volume.source.affine)
 
 
-def _x(values: tuple[float, ...]) -> str:
-    return " x ".join(f"{value:.4g}" for value in values)
+def _x(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -13,6 +13,7 @@ import numpy as np
 
 from renalseg.errors import VolumeError
 from renalseg.types import Affine, AnyArray, LabelArray
+from renalseg.volume.show import distinct
 from renalseg.volume.warning import UnusualImageWarning
 
 #: Air to soft tissue spans 1000 HU, fat to enhanced kidney 300: less than this is not HU.
@@ -26,6 +27,8 @@ _UNUSUAL_MAX_HU = 10_000.0
 _MOST_M = 5.0
 _MOST_M3 = 4.0
 _LEAST_MM = 0.01
+#: Labels come scaled to whole numbers of 8 or 16 bits and back, as 1.00002 or 0.996.
+_ROUNDED = 0.01
 
 
 def check_grid(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
@@ -41,7 +44,7 @@ def check_grid(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
             f"{path}: the affine holds NaN or infinite numbers; mend its orientation and spacing"
         )
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    shown = " x ".join(f"{s:.4g}" for s in spacing)
+    shown = " x ".join(distinct(*spacing))
     if np.any(spacing <= 0):
         raise VolumeError(f"{path}: expected a spacing above zero, got {shown} mm; mend its header")
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-4:
@@ -50,8 +53,14 @@ def check_grid(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
         )
 
 
-def check_extent(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
-    """Refuse a CT larger than any scanner or finer than any, as of a spacing that is not in mm.
+def check_extent(path: Path, shape: tuple[int, ...], affine: Affine, unit: str = "mm") -> None:
+    """Refuse an image larger than any scanner or finer than any, as of a spacing that is not in mm.
+
+    Args:
+        path: Named in errors.
+        shape: Voxels along each axis.
+        affine: Voxel to world, mm.
+        unit: The unit of length that the file says it has.
 
     Raises:
         VolumeError: It is longer than 5 m, holds more than 4 cubic metres, or has voxels of less
@@ -61,10 +70,10 @@ def check_extent(path: Path, shape: tuple[int, ...], affine: Affine) -> None:
     extent_m = spacing_mm * shape / 1000
     too_large = np.any(extent_m > _MOST_M) or np.prod(extent_m) > _MOST_M3
     if too_large or np.any(spacing_mm < _LEAST_MM):
-        shown = " x ".join(f"{m:.4g}" for m in extent_m)
+        shown = " x ".join(distinct(*extent_m))
         raise VolumeError(
             f"{path}: expected a scan of a patient, got one of {shown} m; mend its spacing, "
-            "which is in mm"
+            f"which is in {unit}"
         )
 
 
@@ -96,10 +105,11 @@ def check_hu(path: Path, array: AnyArray) -> None:
         VolumeError: The image is constant, normalised, all air, or beyond any HU.
     """
     low, high = float(array.min()), float(array.max())
-    found = f"got {low:g} to {high:g}"
+    shown_low, shown_high = distinct(low, high, -_MAX_ABS_HU, _MAX_ABS_HU)[:2]
+    found = f"got {shown_low} to {shown_high}"
     remedy = "give the CT in HU, as the scanner stores it"
     if low == high:
-        raise VolumeError(f"{path}: every voxel is {low:g}; {remedy}")
+        raise VolumeError(f"{path}: every voxel is {shown_low}; {remedy}")
     if low >= 0 and high <= 255:
         scale = "0 to 1" if high <= 1 else "0 to 255"
         raise VolumeError(
@@ -123,7 +133,7 @@ def check_hu(path: Path, array: AnyArray) -> None:
         )
     elif high > _UNUSUAL_MAX_HU:
         warnings.warn(
-            f"{path}: voxels up to {high:g} HU, above {_UNUSUAL_MAX_HU:g}; metal, or not HU?",
+            f"{path}: voxels up to {shown_high} HU, above {_UNUSUAL_MAX_HU:g}; metal, or not HU?",
             UnusualImageWarning,
             stacklevel=3,
         )
@@ -134,7 +144,7 @@ def as_labels(path: Path, array: AnyArray, max_label: int | None) -> LabelArray:
 
     Args:
         path: Named in errors.
-        array: Finite voxels of any type.
+        array: Finite voxels of any type; those within 0.01 of a whole number are that number.
         max_label: The highest label allowed; None allows any that uint8 holds.
 
     Raises:
@@ -143,15 +153,21 @@ def as_labels(path: Path, array: AnyArray, max_label: int | None) -> LabelArray:
     top = 255 if max_label is None else max_label
     high = float(array.max())
     low = 0.0 if array.dtype.kind == "u" and high <= top else float(array.min())
-    if low < 0 or high > top:
+    if low < -_ROUNDED or high > top + _ROUNDED:
+        shown = distinct(top, low, high)
         raise VolumeError(
-            f"{path}: expected labels 0 to {top}, got {low:g} to {high:g}; is it a label map?"
+            f"{path}: expected labels 0 to {shown[0]}, got {shown[1]} to {shown[2]}; is it a label "
+            "map?"
         )
-    labels = array.astype(np.uint8, copy=False)
-    if np.issubdtype(array.dtype, np.floating) and not np.array_equal(labels, array):
-        odd = float(array[labels != array].flat[0])
+    if not np.issubdtype(array.dtype, np.floating):
+        return array.astype(np.uint8, copy=False)
+    whole = np.rint(array)
+    off = np.abs(array - whole)
+    if float(off.max()) > _ROUNDED:
+        odd = array.ravel(order="K")[int(off.ravel(order="K").argmax())]
+        shown_odd, _ = distinct(float(odd), float(np.rint(odd)))
         raise VolumeError(
-            f"{path}: expected whole numbers as labels, got {odd:g}; is it a label map, "
+            f"{path}: expected whole numbers as labels, got {shown_odd}; is it a label map, "
             "resampled without interpolation?"
         )
-    return labels
+    return whole.astype(np.uint8)

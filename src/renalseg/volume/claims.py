@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from renalseg.errors import VolumeError
+from renalseg.volume.stream import Packing
 
 #: Twice 1024 slices of 1024 x 1024.
 _MOST_VOXELS = 1 << 31
-#: Deflate shrinks nothing to less than this part.
-_MOST_DEFLATED = 1032
+#: No packing shrinks data to less than this part.
+_MOST_PACKED = {Packing.NONE: 1, Packing.DEFLATE: 1032, Packing.BZIP2: 2_000_000}
 #: Nobody keeps more than that between a header and its voxels.
 _MOST_OFFSET = 64 << 20
 
@@ -21,7 +22,7 @@ def check_claim(
     voxel_bytes: int,
     offset: int,
     file_bytes: int,
-    compressed: bool,
+    packing: Packing,
 ) -> None:
     """Refuse a header that promises more voxels than its file can hold.
 
@@ -31,7 +32,7 @@ def check_claim(
         voxel_bytes: Bytes of one voxel.
         offset: Where the voxels begin.
         file_bytes: Bytes of the file that holds them.
-        compressed: Whether that file is compressed.
+        packing: How that file is compressed.
 
     Raises:
         VolumeError: It does, or it promises more than any CT has.
@@ -42,9 +43,15 @@ def check_claim(
             f"{path}: its header promises {voxels} voxels, expected {_MOST_VOXELS} at most; copy "
             "or export it again"
         )
+    if offset > _MOST_OFFSET:
+        raise VolumeError(
+            f"{path}: its header says that the voxels begin at byte {offset}, expected "
+            f"{_MOST_OFFSET} at most; export it again"
+        )
     needed = offset + voxels * voxel_bytes
-    if offset > _MOST_OFFSET or needed > file_bytes * (_MOST_DEFLATED if compressed else 1):
+    if needed > file_bytes * _MOST_PACKED[packing]:
         raise VolumeError(
             f"{path}: not a whole image (its header promises {needed} bytes, the file has "
-            f"{file_bytes}{' compressed ones' if compressed else ''}); copy or export it again"
+            f"{file_bytes}{'' if packing is Packing.NONE else ' compressed ones'}); copy or export "
+            "it again"
         )

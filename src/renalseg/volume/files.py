@@ -12,8 +12,9 @@ from zlib import crc32
 import numpy as np
 
 from renalseg.errors import VolumeError
-from renalseg.formats import NIFTI_SUFFIXES, SUFFIXES
+from renalseg.formats import META_SUFFIXES, NIFTI_SUFFIXES, SUFFIXES
 from renalseg.types import Affine, AnyArray
+from renalseg.volume.segments import Segment
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,16 +22,25 @@ class StoredImage:
     """An image with the axes of its file.
 
     Attributes:
-        array: Voxels, three axes.
+        array: Voxels, three axes; of layered segments four, the first of them the layer.
         affine: Voxel to world, RAS+, mm.
         nifti_geometry: Of a NIfTI file, the header fields that place it.
-        placed: False if the file does not say how it lies in the patient.
+        unit: The file's unit of length, which the affine was in.
+        remarks: What a person should know of how the file was read.
+        segments: The segments of a segmentation by Slicer.
     """
 
     array: AnyArray
     affine: Affine
     nifti_geometry: dict[str, AnyArray] | None = None
-    placed: bool = True
+    unit: str = "mm"
+    remarks: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along the three axes."""
+        return tuple(self.array.shape[-3:])
 
 
 def format_suffix(path: Path) -> str:
@@ -66,9 +76,13 @@ def read_file(path: Path, *, voxels: bool = True) -> StoredImage:
         from renalseg.volume.nifti import read_nifti
 
         return read_nifti(path, voxels=voxels)
-    from renalseg.volume.itk import read_itk
+    if suffix in META_SUFFIXES:
+        from renalseg.volume.metaimage import read_meta
 
-    return read_itk(path, voxels=voxels)
+        return read_meta(path, voxels=voxels)
+    from renalseg.volume.nrrd import read_nrrd
+
+    return read_nrrd(path, voxels=voxels)
 
 
 def write_file(path: Path, image: StoredImage) -> None:
@@ -86,7 +100,7 @@ def write_file(path: Path, image: StoredImage) -> None:
 
                 write_nifti(beside, array, image.affine, image.nifti_geometry)
             else:
-                from renalseg.volume.itk import write_itk
+                from renalseg.volume.itk_write import write_itk
 
                 write_itk(beside, array, image.affine)
     except OSError as error:

@@ -34,7 +34,8 @@ def write_nifti(
         for name, value in geometry.items():
             header[name] = value
         header["pixdim"][4:] = 1
-    image = nib.Nifti1Image(array, header.get_best_affine(), header)
+    # without an affine nibabel leaves the geometry as it is
+    image = nib.Nifti1Image(array, None, header)
     with path.open("wb") as file:
         if path.name.lower().endswith(".gz"):
             with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as stream:

@@ -21,6 +21,8 @@ from renalseg.types import Affine, AnyArray
 
 #: World axis (0 x, 1 y, 2 z) that each canonical array axis runs against: I is -z, P -y, L -x.
 CANONICAL_WORLD_AXES = (2, 1, 0)
+#: From the world of ITK, NRRD and MetaImage, LPS+, to RAS+; and back.
+LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 #: Alignments this close count as equal, so that a tilt of exactly 45 degrees has one answer.
 _TIE = 1e-5

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from renalseg.errors import VolumeError
 from renalseg.types import AnyArray
 from renalseg.volume.checks import as_labels, check_extent, check_finite, check_grid, check_hu
 from renalseg.volume.files import StoredImage, read_file
+from renalseg.volume.segments import merged
 from renalseg.volume.volume import Volume
 from renalseg.volume.warning import UnusualImageWarning
 
@@ -26,19 +28,15 @@ def read_image(path: Path | str) -> Volume:
             or is larger than a patient, or its voxels cannot be HU.
 
     Warns:
-        UnusualImageWarning: The voxels are hardly HU, or the file does not say how it lies.
+        UnusualImageWarning: The voxels are hardly HU, or the header does not say plainly how the
+            image lies.
     """
     path = Path(path)
     stored = _read(path)
-    check_extent(path, stored.array.shape, stored.affine)
+    if stored.array.ndim != 3:
+        raise VolumeError(f"{path}: expected a CT, got layers of segments; give the image")
     check_finite(path, stored.array)
     check_hu(path, stored.array)
-    if not stored.placed:
-        warnings.warn(
-            f"{path}: neither qform nor sform is set, so its orientation is a guess",
-            UnusualImageWarning,
-            stacklevel=2,
-        )
     return _volume(stored, _as_ct(stored.array))
 
 
@@ -46,7 +44,9 @@ def read_labels(path: Path | str, *, max_label: int | None = 3, contiguous: bool
     """Read a label map.
 
     Args:
-        path: A file as for ``read_image``; floats are taken where they are whole numbers.
+        path: A file as for ``read_image``, or a segmentation by 3D Slicer (``.seg.nrrd``), whose
+            segments are taken by their names; floats are taken where they are whole numbers, or
+            nearly so.
         max_label: The highest label allowed; None allows any up to 255.
         contiguous: False gives a view with the file's own strides, for those who crop it at once.
 
@@ -55,12 +55,20 @@ def read_labels(path: Path | str, *, max_label: int | None = 3, contiguous: bool
 
     Raises:
         VolumeError: The file is missing, damaged, not 3D or empty, its affine cannot be inverted,
-            or its voxels are not labels.
+            or is larger than a patient, or its voxels are not labels.
+
+    Warns:
+        UnusualImageWarning: The header does not say plainly how the image lies, or the segments
+            have names that say nothing.
     """
     path = Path(path)
     stored = _read(path)
     check_finite(path, stored.array)
-    return _volume(stored, as_labels(path, stored.array, max_label), contiguous=contiguous)
+    array = stored.array
+    if stored.segments:
+        array, remark = merged(path, array, stored.segments)
+        _warn(path, remark)
+    return _volume(stored, as_labels(path, array, max_label), contiguous=contiguous)
 
 
 def read_grid(path: Path | str) -> Volume:
@@ -68,18 +76,27 @@ def read_grid(path: Path | str) -> Volume:
 
     Raises:
         VolumeError: The header is missing, damaged, not 3D or empty, or its affine cannot be
-            inverted.
+            inverted or is larger than a patient.
+
+    Warns:
+        UnusualImageWarning: The header does not say plainly how the image lies.
     """
-    path = Path(path)
-    stored = read_file(path, voxels=False)
-    check_grid(path, stored.array.shape, stored.affine)
-    return _volume(stored, stored.array, contiguous=False)
+    stored = _read(Path(path), voxels=False)
+    zeros = np.broadcast_to(np.zeros((), np.uint8), stored.shape)
+    return _volume(stored, zeros, contiguous=False)
 
 
-def _read(path: Path) -> StoredImage:
-    stored = read_file(path)
-    check_grid(path, stored.array.shape, stored.affine)
+def _read(path: Path, *, voxels: bool = True) -> StoredImage:
+    stored = read_file(path, voxels=voxels)
+    check_grid(path, stored.shape, stored.affine)
+    check_extent(path, stored.shape, stored.affine, stored.unit)
+    _warn(path, "; ".join(stored.remarks), stacklevel=4)
     return stored
+
+
+def _warn(path: Path, remark: str, stacklevel: int = 3) -> None:
+    if remark:
+        warnings.warn(f"{path}: {remark}", UnusualImageWarning, stacklevel=stacklevel)
 
 
 def _volume(stored: StoredImage, array: AnyArray, *, contiguous: bool = True) -> Volume:
