@@ -92,7 +92,7 @@ def find_series(path: Path | str) -> list[SeriesInfo]:
     """
     path = Path(path)
     with dicom_files(path) as files:
-        return [one.info for one in scan(files)]
+        return [one.info for one in scan(files.paths)]
 
 
 def read_series(path: Path | str, series: str | None = None, allow_gaps: bool = False) -> Series:
@@ -119,12 +119,12 @@ def read_series(path: Path | str, series: str | None = None, allow_gaps: bool = 
     path = Path(path)
     wanted, number = split_pass(series)
     with dicom_files(path) as files, Decoder() as decoder:
-        found = choose(scan(files), wanted, path)
+        found = choose(scan(files.paths), wanted, path)
         check_patient(found, path)
         many = is_multi_frame(found.headers[0][1])
         if many:
             found = replace(found, headers=in_order(found.headers))
-        notes = [*found.notes, *check_parts(found, path)]
+        notes = [*files.notes, *found.notes, *check_parts(found, path)]
         name = f"{path}: series {found.info}"
         slices, pass_notes = choose_pass(slices_of(found, path), number, name, found.info.label)
         frame_notes = check_alike(found, slices, path)
