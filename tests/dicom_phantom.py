@@ -147,7 +147,10 @@ def split_frames(image: Dataset, sizes: tuple[int, ...], *, concatenation: bool 
         concatenation: Whether the parts say that they are such.
     """
     parts, start = [], 0
-    frames, frame_bytes = list(image.PerFrameFunctionalGroupsSequence), image.Rows * image.Columns * 2
+    frames, frame_bytes = (
+        list(image.PerFrameFunctionalGroupsSequence),
+        image.Rows * image.Columns * 2,
+    )
     for number, size in enumerate(sizes, start=1):
         part = deepcopy(image)
         end = start + size

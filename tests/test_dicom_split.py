@@ -9,7 +9,6 @@ from renalseg.dicom import write_segmentation
 from renalseg.errors import VolumeError
 from renalseg.volume.dicom import read_series
 from test_dicom_out import GRID, Study, errors_of, make_labels
-from test_dicom_out import volume as volume  # the fixture
 
 SIZES = (5, 3, 4)
 
@@ -96,8 +95,8 @@ def test_single_and_multi_frame_files_are_not_mixed(tmp_path, made):
 
 
 @pytest.mark.parametrize("empty", [False, True], ids=["kidneys", "empty"])
-def test_results_of_a_split_series_are_valid(volume, tmp_path, empty):
-    study = Study(volume, "mirrored", empty=empty, multiframe=True)
+def test_results_of_a_split_series_are_valid(tmp_path, empty):
+    study = Study(make_volume(**GRID), "mirrored", empty=empty, multiframe=True)
     study.headers = split_frames(study.headers[0], SIZES)
     written = study.write(tmp_path)
     assert {kind: errors_of(tmp_path / f"{kind}.dcm") for kind in written} == {

@@ -237,7 +237,9 @@ def _not_followed(source: Path, links: list[Path], found: list[Path]) -> tuple[s
         return ()
     told = f"links to folders are not followed: {', '.join(map(str, links[:_MOST_SHOWN]))}"
     if not found:
-        raise VolumeError(f"{source}: no DICOM files in it, and {told}; give the folders themselves")
+        raise VolumeError(
+            f"{source}: no DICOM files in it, and {told}; give the folders themselves"
+        )
     return (told,)
 
 

@@ -16,17 +16,12 @@ from renalseg.volume.dicom.header import (
     texts_of,
     whole_of,
 )
+from renalseg.volume.dicom.syntaxes import CT_CLASSES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
-#: CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image.
-CT_CLASSES = (
-    "1.2.840.10008.5.1.4.1.1.2",
-    "1.2.840.10008.5.1.4.1.1.2.1",
-    "1.2.840.10008.5.1.4.1.1.2.2",
-)
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _PLACES = (
     *("ImagePositionPatient", "ImageOrientationPatient"),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from renalseg.types import AnyArray
 from renalseg.volume.dicom.decoder import PixelFormat
@@ -61,6 +60,8 @@ def as_air(hu: AnyArray, padding: AnyArray) -> bool:
 
     A value among those of tissue means padding only where it reaches the border of the slice.
     """
+    from scipy import ndimage
+
     above = padding & (hu > _AIRLIKE_HU)
     if not above.any():
         return False

@@ -114,9 +114,7 @@ def _heights(slices: Sequence[Slice]) -> AnyArray:
     return np.array([one.position_mm for one in slices]) @ normal
 
 
-def _are_passes(
-    passes: list[_Pass], heights: AnyArray, is_twice: bool, *, touching: bool
-) -> bool:
+def _are_passes(passes: list[_Pass], heights: AnyArray, is_twice: bool, *, touching: bool) -> bool:
     """Whether each pass has each place once, and some passes go over the same part of the patient.
 
     Args:
@@ -135,9 +133,7 @@ def _are_passes(
         return False
     ends = sorted((mm[0], mm[-1]) for mm in sorted_mm)
     overlaps = [
-        min(low[1], high[1]) - high[0]
-        for i, low in enumerate(ends)
-        for high in ends[i + 1 :]
+        min(low[1], high[1]) - high[0] for i, low in enumerate(ends) for high in ends[i + 1 :]
     ]
     return max(overlaps) > (-SAME_PLACE_MM if touching else SAME_PLACE_MM)
 

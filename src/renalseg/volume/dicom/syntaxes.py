@@ -1,4 +1,14 @@
-"""Transfer syntaxes whose pixels are read here; the node offers these, and no others, for CT."""
+"""Storage classes of CT, and the transfer syntaxes in which their pixels are read.
+
+The node offers these, and no others, for CT.
+"""
+
+#: CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image.
+CT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.2.2",
+)
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
