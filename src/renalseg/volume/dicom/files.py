@@ -31,6 +31,8 @@ _OTHERS = (
     *(".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".pdf", ".log", ".db", ".ini"),
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".exe", ".inf", ".zip", ".gz", ".tar", ".7z"),
 )
+#: Archives of kinds that are not read.
+_PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 #: So many files are named in a message.
 _MOST_SHOWN = 3
 
@@ -112,11 +114,16 @@ def dicom_files(path: Path) -> Iterator[DicomFiles]:
             with tempfile.TemporaryDirectory(prefix="renalseg-") as folder:
                 unpacked = Path(folder) / "zip"
                 unpack(path, unpacked)
-                yield _dicom_among(_files(unpacked), path, unpacked)
+                found = _dicom_among(_files(unpacked), path, unpacked)
+                if not found.paths and any(unpacked.rglob("*.zip")):
+                    raise VolumeError(f"{path}: holds zips, which are not looked into; unpack it")
+                yield found
         else:
             found = _dicom_among([path], path, path.parent)
             if not found.paths:
-                raise VolumeError(f"{path}: not a DICOM file; give a CT series")
+                packed = path.name.lower().endswith(_PACKED)
+                hint = "unpack it first" if packed else "give a CT series"
+                raise VolumeError(f"{path}: not a DICOM file; {hint}")
             yield found
     except (DamagedZipError, NoRoomError) as error:
         raise VolumeError(str(error)) from error
