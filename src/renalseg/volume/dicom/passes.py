@@ -82,20 +82,23 @@ def choose_pass(
 
 
 def _find(slices: Sequence[Slice]) -> list[_Pass]:
-    """The passes; none where slices are one stack, or nothing tells them apart."""
+    """The passes; none where slices are one stack, or nothing tells them apart.
+
+    Slices that fit into one stack are passes too where each kind of them is a stack of its own
+    over the same part of the patient: every second slice would be another phase's.
+    """
     directions = np.array([one.directions.ravel() for one in slices])
     if np.ptp(directions, axis=0).max() > 0.01:  # no stack, which is told later
         return []
     heights = _heights(slices)
     mm = np.sort(heights)
-    if is_even(mm):
-        return []
-    is_twice = bool(np.diff(mm).min() < SAME_PLACE_MM)
+    fits = is_even(mm)  # slices half a step apart do too
+    is_twice = not fits and bool(np.diff(mm).min() < SAME_PLACE_MM)
     for keyword in _KINDS:
         passes = _by_value(slices, keyword)
-        if _are_passes(passes, heights, is_twice, touching=True):
+        if _are_passes(passes, heights, is_twice, touching=not fits):
             return passes
-    if any(one.frame for one in slices):
+    if any(one.frame for one in slices) and not fits:
         passes = _by_file(slices)
         if _are_passes(passes, heights, is_twice, touching=True):
             return passes
