@@ -18,7 +18,8 @@ class Reading:
     """How DICOM is read; image files leave no choice.
 
     Attributes:
-        series: UID or number of the series to take; None chooses by rule.
+        series: UID or number of the series to take, and perhaps of a pass in it (``3:2``); None
+            chooses by rule.
         allow_gaps: Whether missing slices may be filled in.
     """
 

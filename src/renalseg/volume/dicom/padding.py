@@ -40,9 +40,9 @@ class Padding:
             values: The same pixels, without the bits that hold no value.
         """
         if self.low == self.high:
-            return (words == self.low) | (values == self.low)
+            return np.asarray((words == self.low) | (values == self.low))
         found = (words >= self.low) & (words <= self.high)
-        return found | ((values >= self.low) & (values <= self.high))
+        return np.asarray(found | ((values >= self.low) & (values <= self.high)))
 
 
 def padding_of(header: "Dataset", pixels: PixelFormat) -> Padding | None:

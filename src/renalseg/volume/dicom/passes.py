@@ -138,7 +138,7 @@ def _are_passes(passes: list[_Pass], heights: AnyArray, is_twice: bool, *, touch
     overlaps = [
         min(low[1], high[1]) - high[0] for i, low in enumerate(ends) for high in ends[i + 1 :]
     ]
-    return max(overlaps) > (-SAME_PLACE_MM if touching else SAME_PLACE_MM)
+    return bool(max(overlaps) > (-SAME_PLACE_MM if touching else SAME_PLACE_MM))
 
 
 def _by_value(slices: Sequence[Slice], keyword: str) -> list[_Pass]:
