@@ -5,6 +5,7 @@ folder. ``Made.truth`` is the volume that reading must give.
 """
 
 import tempfile
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +136,38 @@ def make_series(
     for dataset in datasets:
         _encode(dataset, syntax)
     return Made(datasets, array, affine)
+
+
+def split_frames(image: Dataset, sizes: tuple[int, ...], *, concatenation: bool = True):
+    """An Enhanced CT image as several: the parts of a concatenation, or images that say nothing.
+
+    Args:
+        image: Not compressed.
+        sizes: Frames of each part.
+        concatenation: Whether the parts say that they are such.
+    """
+    parts, start = [], 0
+    frames, frame_bytes = (
+        list(image.PerFrameFunctionalGroupsSequence),
+        image.Rows * image.Columns * 2,
+    )
+    for number, size in enumerate(sizes, start=1):
+        part = deepcopy(image)
+        end = start + size
+        part.NumberOfFrames = size
+        part.PerFrameFunctionalGroupsSequence = Sequence(frames[start:end])
+        part.PixelData = image.PixelData[start * frame_bytes : end * frame_bytes]
+        part["PixelData"].VR = "OW"
+        part.SOPInstanceUID = uid("part", image.SOPInstanceUID, number)
+        part.file_meta.MediaStorageSOPInstanceUID = part.SOPInstanceUID
+        part.InstanceNumber = number
+        if concatenation:
+            part.ConcatenationUID = uid("concatenation")
+            part.InConcatenationNumber, part.InConcatenationTotalNumber = number, len(sizes)
+            part.ConcatenationFrameOffsetNumber = start
+        parts.append(part)
+        start = end
+    return parts
 
 
 def write_series(datasets: list[Dataset], folder: Path, prefix: str = "IM") -> list[Path]:

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("pynetdicom", reason="pynetdicom is not installed (extra pacs)")
 
 from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian, HTJ2KLossless, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, RawDataStorage, Verification
 
@@ -249,6 +250,18 @@ def test_the_node_answers_an_echo(node):
     assert association.is_established
     assert association.send_c_echo().Status == 0x0000
     association.release()
+
+
+def test_a_sender_converts_what_the_node_cannot_read(node):
+    own = AE("ARCHIVE")
+    own.add_requested_context(CTImageStorage, [DeflatedExplicitVRLittleEndian])
+    own.add_requested_context(
+        CTImageStorage, [HTJ2KLossless, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian]
+    )
+    association = own.associate("127.0.0.1", node.config.port, ae_title="RENALSEG")
+    accepted = [context.transfer_syntax for context in association.accepted_contexts]
+    association.release()
+    assert accepted == [[ImplicitVRLittleEndian]]
 
 
 def test_what_comes_twice_is_segmented_once_and_its_results_are_sent_again(node, archive, tmp_path):

@@ -21,6 +21,7 @@ from renalseg.results import Wanted, check_formats, write_results
 from renalseg.segmentation import Segmentation
 from renalseg.volume import SUFFIXES, Volume, read_labels
 from renalseg.volume.dicom import is_dicom_source, is_one_study
+from renalseg.volume.presence import why_absent
 from renalseg.volume.source import Reading, Source, read_source
 
 #: The mask alone.
@@ -230,7 +231,8 @@ def pair_files(
             they cannot stand where they should.
     """
     if not source.exists():
-        raise VolumeError(f"{source}: no such file or folder; give a scan or a folder of scans")
+        why = why_absent(source) or "no such file or folder"
+        raise VolumeError(f"{source}: {why}; give a scan or a folder of scans")
     scans = _scans(source)
     if output is None:
         name, output = _beside(source, scans)
@@ -267,17 +269,28 @@ def _scans(source: Path) -> dict[Path, str]:
     """The scans that are meant, and the name that each gives its results."""
     if not source.is_dir():
         return {source: stem(source)}
-    inside = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
-    images = [p for p in inside if p.is_file() and p.name.lower().endswith(SUFFIXES)]
-    if images:
-        return {path: stem(path) for path in images}
-    cases = sorted(source.glob("case_*/imaging.nii.gz"))
+    cases = _cases(source)
     if cases:
         return {path: path.parent.name for path in cases}
     if is_one_study(source):
         return {source: source.resolve().name}
-    studies = [path for path in inside if is_dicom_source(path)]
-    if not studies:
+    inside = [path for path in sorted(source.iterdir()) if not path.name.startswith(".")]
+    scans = [path for path in inside if _is_image(path) or is_dicom_source(path)]
+    if not scans:
         known = ", ".join(SUFFIXES)
         raise VolumeError(f"{source}: no scan in it; expected DICOM, or files ending in {known}")
-    return {path: path.name if path.is_dir() else stem(path) for path in studies}
+    return {path: path.name if path.is_dir() else stem(path) for path in scans}
+
+
+def _cases(source: Path) -> list[Path]:
+    """The scans of a cohort in KiTS layout; those whose content is missing too, to be told."""
+    inside = sorted(source.glob("case_*"))
+    if any(_is_image(path) for path in source.iterdir()):
+        return []
+    scans = [case / "imaging.nii.gz" for case in inside]
+    return [scan for scan in scans if os.path.lexists(scan)]
+
+
+def _is_image(path: Path) -> bool:
+    """Whether it is an image file, or a link that should lead to one."""
+    return path.name.lower().endswith(SUFFIXES) and path.name[0] != "." and not path.is_dir()

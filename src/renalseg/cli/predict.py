@@ -65,7 +65,9 @@ def command(
         help="What to write, given once or more; nifti, or seg of DICOM, when absent.",
     ),
     series: str | None = typer.Option(
-        None, help="Of several DICOM series: the UID or number of the one to take."
+        None,
+        help="Of several DICOM series: the UID or number of the one to take; 3:2 is the second "
+        "pass in series 3.",
     ),
     allow_gaps: bool = typer.Option(
         False, "--allow-gaps", help="Fill in missing DICOM slices, and say where."

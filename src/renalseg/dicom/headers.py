@@ -26,7 +26,8 @@ _WANTED = (
 #: What an image after the first needs to be placed and referred to.
 _OF_EACH_IMAGE = (
     "SOPClassUID", "SOPInstanceUID", "Modality", "Rows", "Columns", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "InstanceNumber",
+    "ImageOrientationPatient", "PixelSpacing", "InstanceNumber", "NumberOfFrames",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 #: Kinds of values whose form is checked; names, identifiers and UIDs are kept as they are.
 _CHECKED = ("AS", "CS", "DA", "DS", "DT", "IS", "TM")

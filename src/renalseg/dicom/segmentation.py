@@ -14,6 +14,7 @@ from renalseg.dicom.instance import (
     code,
     kept_as_found,
     new_instance,
+    reference,
     save,
 )
 from renalseg.dicom.segments import NOTHING, Segment, Segments, find_segments
@@ -80,8 +81,8 @@ def _segmentation(segments: Segments, source: SourceImages, algorithm: Algorithm
         more["plane_positions"] = [
             PlanePositionSequence("PATIENT", source.planes[0].position_mm.tolist())
         ]
-    return Segmentation(
-        source_images=source.images,
+    instance = Segmentation(
+        source_images=_as_one(source),
         pixel_array=numbers,
         segmentation_type="BINARY",
         segment_descriptions=[
@@ -98,6 +99,40 @@ def _segmentation(segments: Segments, source: SourceImages, algorithm: Algorithm
         **more,
         **new_instance("segmentation", SeriesNumber.SEGMENTATION, algorithm),
     )
+    if source.is_split:
+        _refer_to_each(instance, source)
+    return instance
+
+
+def _as_one(source: SourceImages) -> "Sequence[Dataset]":
+    """The images as highdicom takes them: of several multi-frame ones, one with all frames."""
+    from pydicom import Dataset
+
+    if not source.is_split:
+        return source.images
+    whole = Dataset()
+    whole.update(source.first)
+    whole.PerFrameFunctionalGroupsSequence = [
+        frame for image in source.images for frame in image.PerFrameFunctionalGroupsSequence
+    ]
+    whole.NumberOfFrames = len(source.planes)
+    return [whole]
+
+
+def _refer_to_each(instance: "Dataset", source: SourceImages) -> None:
+    """Name the image that each frame lies in, and its number there."""
+    images = {
+        id(image): image  # segments of one slice share an item
+        for frame in instance.PerFrameFunctionalGroupsSequence
+        for derivation in frame.get("DerivationImageSequence", ())
+        for image in derivation.SourceImageSequence
+    }
+    for image in images.values():
+        plane = source.planes[int(image.ReferencedFrameNumber) - 1]
+        image.ReferencedSOPInstanceUID = plane.image.SOPInstanceUID
+        image.ReferencedFrameNumber = plane.frame
+    (series,) = instance.ReferencedSeriesSequence
+    series.ReferencedInstanceSequence = [reference(image) for image in source.images]
 
 
 def _person(name: str) -> str | None:

@@ -44,8 +44,8 @@ class SourceImages:
     """The images that a result is about.
 
     Attributes:
-        images: Complete headers: one per slice, or the only one of a multi-frame image.
-        planes: One per slice, in the order of the headers or frames.
+        images: Complete headers: one per slice, or one per multi-frame image.
+        planes: One per slice, in the order of the headers and of their frames.
         row_mm: Step from one pixel to the next along a row (to the next column), LPS.
         column_mm: The same along a column (to the next row).
         thickness_mm: Nominal thickness of a slice.
@@ -61,6 +61,11 @@ class SourceImages:
     def first(self) -> "Dataset":
         """The header that patient and study are taken from."""
         return self.images[0]
+
+    @property
+    def is_split(self) -> bool:
+        """Whether there are several multi-frame images."""
+        return len(self.images) > 1 and self.planes[0].frame is not None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -123,8 +128,8 @@ def source_images(headers: Sequence["Dataset"]) -> SourceImages:
     """Complete the headers of a series, and place its slices.
 
     Args:
-        headers: One per single-frame image, or the only one of a multi-frame image; pixel data is
-            not looked at, and nothing is changed in them.
+        headers: One per image, all single-frame or all multi-frame; pixel data is not looked at,
+            and nothing is changed in them.
 
     Raises:
         VolumeError: There is none, or they do not place their slices.
@@ -134,7 +139,7 @@ def source_images(headers: Sequence["Dataset"]) -> SourceImages:
     images = complete(headers)
     try:
         many = "PerFrameFunctionalGroupsSequence" in images[0]
-        return _multi_frame(images[0]) if many else _single_frames(images)
+        return _multi_frame(images) if many else _single_frames(images)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise VolumeError(
             f"series {images[0].SeriesInstanceUID}: expected headers that place every slice "
@@ -149,21 +154,27 @@ def _single_frames(images: tuple["Dataset", ...]) -> SourceImages:
     return _placed(images, planes, first.ImageOrientationPatient, first)
 
 
-def _multi_frame(image: "Dataset") -> SourceImages:
-    shared = image.SharedFunctionalGroupsSequence[0]
-    frames = image.PerFrameFunctionalGroupsSequence
-
-    def group(name: str, frame: "Dataset") -> "Dataset":
-        return (frame if name in frame else shared)[name][0]  # type: ignore[no-any-return]
-
-    positions = [group("PlanePositionSequence", frame).ImagePositionPatient for frame in frames]
-    planes = tuple(Plane(image, n, np.array(p, float)) for n, p in enumerate(positions, start=1))
-    _same_orientation([group("PlaneOrientationSequence", frame) for frame in frames], [])
+def _multi_frame(images: tuple["Dataset", ...]) -> SourceImages:
+    planes, orientations = [], []
+    for image in images:
+        shared = image.SharedFunctionalGroupsSequence[0]
+        for number, frame in enumerate(image.PerFrameFunctionalGroupsSequence, start=1):
+            place = _group("PlanePositionSequence", frame, shared).ImagePositionPatient
+            planes.append(Plane(image, number, np.array(place, float)))
+            orientations.append(_group("PlaneOrientationSequence", frame, shared))
+    _same_orientation(orientations, [])
     # highdicom looks for them where all frames share them
+    shared = images[0].SharedFunctionalGroupsSequence[0]
+    first = images[0].PerFrameFunctionalGroupsSequence[0]
     for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
-        shared[name] = (frames[0] if name in frames[0] else shared)[name]
+        shared[name] = (first if name in first else shared)[name]
     orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
-    return _placed((image,), planes, orientation, shared.PixelMeasuresSequence[0])
+    return _placed(images, tuple(planes), orientation, shared.PixelMeasuresSequence[0])
+
+
+def _group(name: str, frame: "Dataset", shared: "Dataset") -> "Dataset":
+    """The functional group of a frame, its own or the one that all share."""
+    return (frame if name in frame else shared)[name][0]  # type: ignore[no-any-return]
 
 
 def _same_orientation(placed: Sequence["Dataset"], images: Sequence["Dataset"]) -> None:

@@ -12,9 +12,10 @@ from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig
 from renalseg.pacs.faults import UnreachableError
 from renalseg.pacs.folders import IMAGES
-from renalseg.pacs.instance import CT_CLASSES, identify, image_name
+from renalseg.pacs.instance import identify, image_name
 from renalseg.pacs.pull import list_instances
 from renalseg.pacs.queue import Queue, Stage
+from renalseg.volume.dicom.syntaxes import CT_CLASSES
 
 log = logging.getLogger(__name__)
 

@@ -10,14 +10,6 @@ from pathlib import Path
 
 from renalseg.errors import PacsError
 
-#: Storage of CT images: what is segmented.
-CT_CLASSES = frozenset(
-    {
-        "1.2.840.10008.5.1.4.1.1.2",  # CT Image
-        "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image
-        "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image
-    }
-)
 #: Our own, made from a UUID (PS3.5, B.2): it says who wrote a file, not who made the images.
 IMPLEMENTATION_UID = "2.25.76484254194669603269389238585570785871"
 _PREFIX = b"\0" * 128 + b"DICM"

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig
-from renalseg.pacs.instance import CT_CLASSES, Identity, identify, image_name, part10, pseudonym
+from renalseg.pacs.instance import Identity, identify, image_name, part10, pseudonym
 from renalseg.pacs.queue import Queue
+from renalseg.volume.dicom.syntaxes import CT_CLASSES, DEFLATED, READABLE
 
 if TYPE_CHECKING:
     from pynetdicom import AE
@@ -79,14 +80,14 @@ def serving(
         PacsError: If the address is taken, or not this machine's.
     """
     own = entity(config)
-    from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+    from pynetdicom import evt
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
     own.require_called_aet = True
     own.maximum_associations = _MOST_ASSOCIATIONS
     own.add_supported_context(Verification)
-    for context in AllStoragePresentationContexts:
-        own.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
+    for sop_class, syntaxes in offered():
+        own.add_supported_context(sop_class, syntaxes)
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, send_at_once),
         (evt.EVT_REQUESTED, lambda event: _check_caller(event, config)),
@@ -106,6 +107,21 @@ def serving(
         yield
     finally:
         own.shutdown()
+
+
+def offered() -> Iterator[tuple[str, list[str]]]:
+    """The storage classes that are taken, each with the transfer syntaxes that it may come in.
+
+    CT images come in those whose pixels can be read, so that a sender which has them in another
+    converts them. All else is let go unread, and taken in any; but for deflated ones, which would
+    be inflated to see whose they are.
+    """
+    from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
+
+    unread = [syntax for syntax in ALL_TRANSFER_SYNTAXES if syntax not in DEFLATED]
+    for context in AllStoragePresentationContexts:
+        sop_class = str(context.abstract_syntax)
+        yield sop_class, list(READABLE) if sop_class in CT_CLASSES else unread
 
 
 def calling(association: "Association") -> tuple[str, str]:

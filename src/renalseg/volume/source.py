@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from renalseg.errors import VolumeError
+from renalseg.volume.presence import why_absent
 from renalseg.volume.read import read_image
 from renalseg.volume.volume import Volume
 
@@ -16,7 +18,8 @@ class Reading:
     """How DICOM is read; image files leave no choice.
 
     Attributes:
-        series: UID or number of the series to take; None chooses by rule.
+        series: UID or number of the series to take, and perhaps of a pass in it (``3:2``); None
+            chooses by rule.
         allow_gaps: Whether missing slices may be filled in.
     """
 
@@ -52,10 +55,13 @@ def read_source(path: Path, reading: Reading | None = None) -> Source:
         reading: Which series, and what is allowed.
 
     Raises:
-        VolumeError: If it cannot be read, or the series are none or too many.
+        VolumeError: If it cannot be read, its content was not fetched, or the series are none or
+            too many.
     """
     from renalseg.volume.dicom import is_dicom_source
 
+    if why := why_absent(path):
+        raise VolumeError(f"{path}: cannot be read ({why}); fetch or mend it")
     if not is_dicom_source(path):
         return Source(path, read_image(path))
     from renalseg.volume.dicom import read_series

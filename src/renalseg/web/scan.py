@@ -79,7 +79,7 @@ def _find(folder: StudyFolder, limits: Limits) -> Path:
     others = [path for path in _files(place) if path not in images]
     if len(images) == 1 and not others:
         return images[0]
-    if images:
+    if len(images) > len(others):  # a stray one beside a DICOM series is left out
         raise VolumeError("the archive holds several scans; send one of them")
     if not others:
         raise VolumeError(

@@ -6,21 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from renalseg.errors import VolumeError
+from renalseg.volume.dicom.encoding import Encoding, encoding_of
 from renalseg.volume.dicom.files import HEAD_BYTES, has_preamble
+from renalseg.volume.dicom.syntaxes import DEFLATED
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _T = TypeVar("_T")
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
+#: Pixel data, as integers or floats.
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 #: What the choice of a series and the place of its slices need.
 SCANNED = (
     *("SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "StudyInstanceUID"),
     *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "FrameOfReferenceUID"),
     *("NumberOfFrames", "Rows", "Columns", "PixelSpacing", "SliceThickness"),
     *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
+    *("RescaleType", "ModalityLUTSequence", "PixelRepresentation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("PatientID", "PatientName", "PatientBirthDate", "InstanceNumber"),
+    *("ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber"),
+    *("ConcatenationFrameOffsetNumber", "TemporalPositionIdentifier", "AcquisitionNumber"),
+    *("AcquisitionDateTime", "AcquisitionTime", "ContentTime", "ConvolutionKernel", "KVP"),
 )
 
 
@@ -39,11 +47,14 @@ def read_header(path: Path, stream: BinaryIO, keywords: tuple[str, ...] | None =
 
     head = stream.read(HEAD_BYTES)
     stream.seek(0)
-    if _DEFLATED in head:  # would be inflated as a whole, to whatever size
+    encoding = encoding_of(head) if has_preamble(head) else None
+    if encoding is not None and encoding.syntax in DEFLATED:
         raise VolumeError(
             f"{path}: deflated DICOM is not read; convert it to a plain transfer syntax"
         )
     try:
+        if encoding is not None and not encoding.announced:
+            return _read_as_written(stream, head, encoding, keywords)
         return dcmread(
             stream,
             stop_before_pixels=True,
@@ -52,6 +63,29 @@ def read_header(path: Path, stream: BinaryIO, keywords: tuple[str, ...] | None =
         )
     except Exception as error:  # pydicom raises what it stumbles over
         raise damaged(path, error) from error
+
+
+def _read_as_written(
+    stream: BinaryIO, head: bytes, encoding: Encoding, keywords: tuple[str, ...] | None
+) -> "Dataset":
+    """Read a header that is encoded otherwise than its file meta says."""
+    from io import BytesIO
+
+    from pydicom import dcmread
+    from pydicom.filereader import read_dataset
+    from pydicom.tag import Tag
+
+    meta = dcmread(BytesIO(head[: encoding.start])).file_meta
+    stream.seek(encoding.start)
+    elements = read_dataset(
+        stream,
+        encoding.implicit,
+        encoding.little,
+        stop_when=lambda tag, _vr, _length: tag in _PIXELS,
+        specific_tags=None if keywords is None else [Tag(keyword) for keyword in keywords],
+    )
+    elements.file_meta = meta
+    return elements
 
 
 def damaged(path: Path, error: Exception) -> VolumeError:
@@ -104,6 +138,8 @@ def numbers_of(path: Path, header: "Dataset", keyword: str, count: int) -> tuple
 
     def convert() -> tuple[float, ...]:
         value = header[keyword].value
+        if value is None or value == "":
+            raise VolumeError(f"{path}: its {keyword} is empty; copy or export it again")
         values = [value] if isinstance(value, (int, float, str)) else list(value)
         return tuple(float(one) for one in values)
 
@@ -127,6 +163,8 @@ def required(path: Path, keyword: str, convert: Callable[[], _T]) -> _T:
         return convert()
     except (KeyError, IndexError):
         raise VolumeError(f"{path}: has no {keyword}; copy or export it again") from None
+    except VolumeError:
+        raise
     except Exception as error:  # pydicom raises what it stumbles over
         said = printable(" ".join(str(error).split())[:80])
         raise VolumeError(

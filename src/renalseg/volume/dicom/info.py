@@ -16,11 +16,17 @@ from renalseg.volume.dicom.header import (
     texts_of,
     whole_of,
 )
+from renalseg.volume.dicom.syntaxes import CT_CLASSES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_PLACES = (
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
 #: Slices look along one of these: x, y and z of the patient.
 _PLANES = ("sagittal", "coronal", "axial")
 #: More than this are not listed in an error.
@@ -55,6 +61,11 @@ class SeriesInfo:
     rows: int = 0
     columns: int = 0
     plane: str = ""
+
+    @property
+    def label(self) -> str:
+        """What ``--series`` takes for it: its number, else its UID."""
+        return self.uid if self.number is None else str(self.number)
 
     @property
     def is_localizer(self) -> bool:
@@ -98,10 +109,21 @@ class Found:
     Attributes:
         info: What it is.
         headers: Its files, and of each what ``SCANNED`` names.
+        strays: Files of the same Series Instance UID that are no slices, and what they are.
     """
 
     info: SeriesInfo
     headers: "list[tuple[Path, Dataset]]" = field(default_factory=list)
+    strays: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the choice of its files."""
+        if not self.strays:
+            return ()
+        more = len(self.strays) - _MOST_SHOWN
+        shown = ", ".join(self.strays[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return (f"left out of the series, for they are no slices of it: {shown}",)
 
 
 def scan(files: Sequence[Path]) -> list[Found]:
@@ -121,22 +143,55 @@ def scan(files: Sequence[Path]) -> list[Found]:
             raise VolumeError(
                 f"{file}: damaged DICOM (no SeriesInstanceUID); copy it again, or remove it"
             )
-        if ended and text_of(header, "Modality") == "CT":  # what is cut may also be its series
+        is_image = "Rows" in header or text_of(header, "SOPClassUID") in ("", *CT_CLASSES)
+        if ended and is_image and text_of(header, "Modality") == "CT":  # its series may be cut too
             raise VolumeError(f"{file}: has no pixels, or is truncated; copy it again")
         groups.setdefault(_key(file, header), []).append((file, header))
-    found = [Found(_describe([header for _, header in group]), group) for group in groups.values()]
+    found = [
+        Found(_describe([header for _, header in group]), group, _strays(key, groups))
+        for key, group in groups.items()
+    ]
     return sorted(found, key=lambda one: (one.info.is_ct, one.info._rank), reverse=True)
 
 
 def _key(file: Path, header: "Dataset") -> tuple[object, ...]:
     """What the images of one series share."""
     uids = text_of(header, "SeriesInstanceUID"), text_of(header, "StudyInstanceUID")
-    kind = text_of(header, "Modality"), "LOCALIZER" in texts_of(header, "ImageType")
+    kind = text_of(header, "Modality"), _kind(header)
     if uids[0]:
         return *uids, *kind
     # anonymised: the folder, number and description are what is left
     named = text_of(header, "SeriesNumber"), text_of(header, "SeriesDescription")
     return *uids, *kind, *named, file.parent
+
+
+def _kind(header: "Dataset") -> str:
+    """What an image is that is no slice of a scan, as its header says; empty of a slice."""
+    sop_class, types = text_of(header, "SOPClassUID"), texts_of(header, "ImageType")
+    if "LOCALIZER" in types:
+        return "localizer"
+    if any(one.replace("_", " ").startswith(("SCREEN", "DOSE")) for one in types):
+        return "screen save"
+    if sop_class.startswith(_SECONDARY_CAPTURE):
+        return "secondary capture"
+    if "Rows" not in header and sop_class not in ("", *CT_CLASSES):
+        return "no image"
+    placed = any(keyword in header for keyword in _PLACES)
+    return "" if placed or types[:1] == ("ORIGINAL",) else "image without a place"
+
+
+def _strays(
+    key: tuple[object, ...], groups: "dict[tuple[object, ...], list[tuple[Path, Dataset]]]"
+) -> tuple[str, ...]:
+    """What else there is under the same UIDs."""
+    if not key[0]:
+        return ()
+    return tuple(
+        f"{file.name} ({other[3] or other[2] or 'no modality'})"
+        for other, group in groups.items()
+        if other != key and other[:2] == key[:2]
+        for file, _ in group
+    )
 
 
 def choose(found: Sequence[Found], wanted: str | None, path: Path) -> Found:

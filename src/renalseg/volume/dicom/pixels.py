@@ -11,14 +11,25 @@ import numpy as np
 from renalseg.errors import VolumeError
 from renalseg.types import AnyArray
 from renalseg.volume.dicom.decoder import Decoder, PixelFormat, UndecodableError
-from renalseg.volume.dicom.header import damaged, read_header, required
+from renalseg.volume.dicom.header import damaged, printable, read_header, required
+from renalseg.volume.dicom.padding import as_air, padding_of
 from renalseg.volume.dicom.slices import Slice
+from renalseg.volume.dicom.syntaxes import (
+    COMPRESSED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    GE_BIG_PIXELS,
+    IMPLICIT_LITTLE,
+    NATIVE,
+    name_of,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-_PIXELS = (0x7FE0, 0x0010)
+_PIXELS, _FLOATS = (0x7FE0, 0x0010), ((0x7FE0, 0x0008), (0x7FE0, 0x0009))
+#: As a length these are odd, which no length is.
+_PIXEL_VRS = (b"OB", b"OW", b"UN")
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 #: An image of this many bytes may be compressed to next to nothing; one of more, to this part.
 _SMALL_BYTES = 1 << 23
@@ -39,18 +50,21 @@ class PixelFile:
     Attributes:
         path: The file.
         header: All of its header; no pixels.
+        padded: Whether padding was read that did not lie at or below air, and became air.
+        lowest_hu: The lowest that was read beside padding.
 
     Raises:
         VolumeError: Its header cannot be read, or is that of no grey image.
     """
 
     def __init__(self, path: Path, decoder: Decoder) -> None:
-        self.path = path
+        self.path, self.padded, self.lowest_hu = path, False, np.inf
         self._decoder = decoder
         self._stream = path.open("rb")
         try:
             self.header = read_header(path, self._stream)
             self._format = _format(path, self.header)
+            self._padding = padding_of(self.header, self._format)
             self._place = self._find_pixels()
         except BaseException:
             self._stream.close()
@@ -79,25 +93,38 @@ class PixelFile:
         if (pixels.rows, pixels.columns) != one.shape:
             raise VolumeError(f"{self.path}: changed while it was read; read it again")
         compressed = self._place.length is None
-        stored = self._decoded(one.frame) if compressed else self._native(one.frame)
-        return _rescaled(stored, one.slope, one.intercept)
+        words = self._decoded(one.frame) if compressed else self._native(one.frame)
+        values = words if compressed else _without_other_bits(words, pixels)
+        hu = one.rescale.hu(values)
+        if self._padding is None:
+            self.lowest_hu = min(self.lowest_hu, float(hu.min()))
+        else:
+            padding = self._padding.find(words, values)
+            self.padded |= as_air(hu, padding)
+            lowest = hu.min(where=~padding, initial=np.iinfo(np.int32).max)
+            self.lowest_hu = min(self.lowest_hu, float(lowest))
+        return _narrow(hu)
 
     def _find_pixels(self) -> _Place:
         """Read the head of Pixel Data, at which the header ended."""
-        implicit, little = self.header.original_encoding
-        order: Literal["little", "big"] = "little" if little else "big"
+        order: Literal["little", "big"] = "little" if self.header.original_encoding[1] else "big"
         head = self._stream.read(12)
         tag = tuple(int.from_bytes(head[i : i + 2], order) for i in (0, 2))
+        if tag in _FLOATS:
+            raise VolumeError(
+                f"{self.path}: its pixels are floating-point numbers, expected whole ones; give "
+                "the CT as the scanner stores it"
+            )
         if len(head) < 12 or tag != _PIXELS:
             raise VolumeError(f"{self.path}: has no pixels, or is truncated; copy it again")
-        at = 4 if implicit else 8
+        at = 8 if head[4:6] in _PIXEL_VRS else 4  # explicit VR, or implicit
         length = int.from_bytes(head[at : at + 4], order)
         start = self._stream.tell() - 12 + at + 4
-        compressed = self._format.transfer_syntax not in _NATIVE
+        compressed = self._format.transfer_syntax not in NATIVE
         if compressed != (length == _UNKNOWN_LENGTH):
             raise VolumeError(
                 f"{self.path}: damaged DICOM (its pixels are not in the transfer syntax that it "
-                "names); copy it again"
+                f"names, {name_of(self._format.transfer_syntax)}); copy it again"
             )
         return _Place(start, None if compressed else length)
 
@@ -120,10 +147,11 @@ class PixelFile:
                 "export it again"
             )
         self._stream.seek(self._place.start + frame * frame_bytes)
-        order = "<" if self.header.original_encoding[1] else ">"
+        is_big = pixels.transfer_syntax == GE_BIG_PIXELS or not self.header.original_encoding[1]
+        order = ">" if is_big else "<"
         kind = f"{order}{'i' if pixels.is_signed else 'u'}{pixels.bits_allocated // 8}"
-        stored = np.frombuffer(self._stream.read(frame_bytes), kind)
-        return _without_other_bits(stored.reshape(pixels.rows, pixels.columns), pixels)
+        words = np.frombuffer(self._stream.read(frame_bytes), kind)
+        return words.reshape(pixels.rows, pixels.columns)
 
     def _decoded(self, frame: int) -> AnyArray:
         from pydicom.encaps import get_frame
@@ -159,7 +187,13 @@ def _format(path: Path, header: "Dataset") -> PixelFormat:
         syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
     if not syntax:  # a file without a preamble
         implicit, little = header.original_encoding
-        syntax = _NATIVE[0] if implicit else _NATIVE[1 if little else 2]
+        explicit = EXPLICIT_LITTLE if little else EXPLICIT_BIG
+        syntax = IMPLICIT_LITTLE if implicit else explicit
+    if syntax not in (*NATIVE, *COMPRESSED):
+        raise VolumeError(
+            f"{path}: its transfer syntax, {name_of(printable(syntax[:64]))}, is not read; convert "
+            "it to a plain one"
+        )
     allocated, stored = number("BitsAllocated"), number("BitsStored")
     if number("SamplesPerPixel") != 1 or allocated not in (8, 16, 32):
         raise VolumeError(
@@ -187,11 +221,8 @@ def _without_other_bits(array: AnyArray, pixels: PixelFormat) -> AnyArray:
     return array if not spare else (array << spare) >> spare
 
 
-def _rescaled(stored: AnyArray, slope: float, intercept: float) -> AnyArray:
-    if slope.is_integer() and intercept.is_integer():
-        hu = stored.astype(np.int64 if stored.itemsize > 2 or abs(slope) > 1 else np.int32)
-        hu = hu * int(slope) + int(intercept) if slope != 1 else hu + int(intercept)
-        if hu.min() >= -(2**15) and hu.max() < 2**15:
-            return hu.astype(np.int16)
-        return hu.astype(np.float32)
-    return (stored * slope + intercept).astype(np.float32)
+def _narrow(hu: AnyArray) -> AnyArray:
+    """HU as int16 where they are whole numbers that it holds, else float32."""
+    if np.issubdtype(hu.dtype, np.integer) and hu.min() >= -(2**15) and hu.max() < 2**15:
+        return hu.astype(np.int16)
+    return hu.astype(np.float32)

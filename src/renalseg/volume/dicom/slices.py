@@ -6,9 +6,8 @@ so until ``stack`` makes an affine of them. Image Orientation (Patient) holds th
 distance between rows, then that between columns.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import numpy as np
 from renalseg.errors import VolumeError
 from renalseg.types import AnyArray
 from renalseg.volume.dicom.header import numbers_of, required, text_of, whole_of
+from renalseg.volume.dicom.rescale import Rescale, rescale_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 #: Directions this close to unit length and right angles are what rounding left of such.
 _NOT_UNIT = 1e-2
-#: Slices are parallel, and their pixels of one size, up to rounding.
-_SAME = 1e-4
-#: No scanner is 10 m large, none has pixels of 100 mm, and no rescale to HU has such numbers.
-_FAR_MM, _COARSE_MM, _FINE_MM, _STEEP = 1e4, 100.0, 1e-3, 1e5
+#: No scanner is 10 m large, and none has pixels of 100 mm.
+_FAR_MM, _COARSE_MM, _FINE_MM = 1e4, 100.0, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +40,9 @@ class Slice:
         directions: Unit vectors along a row, then along a column; at right angles.
         spacing_mm: Between rows, between columns.
         shape: Rows, columns.
-        slope: HU = slope x stored value + intercept.
-        intercept: The same.
-        rescaled: Whether its header gives slope and intercept.
+        rescale: How its stored values become HU.
         thickness_mm: Nominal; None where the header has none.
+        marks: What tells passes over one place apart, by keyword; without what is empty.
     """
 
     path: Path
@@ -54,10 +51,14 @@ class Slice:
     directions: AnyArray
     spacing_mm: tuple[float, float]
     shape: tuple[int, int]
-    slope: float
-    intercept: float
-    rescaled: bool
+    rescale: Rescale
     thickness_mm: float | None
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name, and the frame's number."""
+        return f"{self.path.name} frame {self.frame + 1}" if self.frame else self.path.name
 
 
 def slices_of(found: "Found", path: Path) -> tuple[Slice, ...]:
@@ -68,24 +69,24 @@ def slices_of(found: "Found", path: Path) -> tuple[Slice, ...]:
         path: Named in errors that are about the whole.
 
     Raises:
-        VolumeError: A header does not say where its slice lies, or slices do not belong together.
+        VolumeError: A header does not say where its slice lies.
     """
-    many = [file for file, header in found.headers if _is_multi_frame(header)]
-    if many and len(found.headers) > 1:
+    many = [file for file, header in found.headers if is_multi_frame(header)]
+    single = [file for file, header in found.headers if not is_multi_frame(header)]
+    if many and single:
         raise VolumeError(
-            f"{path}: series {found.info} holds {len(found.headers)} files of which {many[0].name} "
-            "has many frames; give that file alone"
+            f"{path}: series {found.info} holds files of one frame ({single[0].name}) and of many "
+            f"({many[0].name}); give one kind alone"
         )
-    slices = tuple(
+    return tuple(
         one
         for file, header in found.headers
         for one in (_frames(file, header) if many else [_single(file, header)])
     )
-    _check_alike(found, slices, path)
-    return slices
 
 
-def _is_multi_frame(header: "Dataset") -> bool:
+def is_multi_frame(header: "Dataset") -> bool:
+    """Whether a file's frames each have a place of their own, as those of an Enhanced CT."""
     frames = whole_of(header, "NumberOfFrames") or 1
     return frames > 1 or "PerFrameFunctionalGroupsSequence" in header
 
@@ -94,6 +95,16 @@ def _single(path: Path, header: "Dataset") -> Slice:
     return _slice(path, 0, dict.fromkeys(_GROUPS, header), header)
 
 
+#: Headers' values that differ between passes over the same places, the surest first.
+MARKS = (
+    *("TemporalPositionIdentifier", "AcquisitionNumber", "AcquisitionDateTime"),
+    *("AcquisitionTime", "ContentTime", "ConvolutionKernel", "KVP", "InstanceNumber"),
+)
+_OF_FRAME = {
+    "TemporalPositionIdentifier": "TemporalPositionIndex",
+    "AcquisitionNumber": "FrameAcquisitionNumber",
+    "AcquisitionDateTime": "FrameAcquisitionDateTime",
+}
 #: Where an Enhanced CT image keeps what single images have at the top.
 _GROUPS = {
     "PlanePositionSequence": "ImagePositionPatient",
@@ -133,14 +144,20 @@ def _frames(path: Path, header: "Dataset") -> list[Slice]:
                 raise VolumeError(
                     f"{path}: {sequence} of frame {number + 1} cannot be read; export it again"
                 ) from error
-        slices.append(_slice(path, number, holders, header))
+        slices.append(_slice(path, number, holders, header, frame))
     return slices
 
 
 _SHARED = "SharedFunctionalGroupsSequence"
 
 
-def _slice(path: Path, frame: int, holders: "dict[str, Dataset]", header: "Dataset") -> Slice:
+def _slice(
+    path: Path,
+    frame: int,
+    holders: "dict[str, Dataset]",
+    header: "Dataset",
+    group: "Dataset | None" = None,
+) -> Slice:
     position = numbers_of(path, holders["PlanePositionSequence"], "ImagePositionPatient", 3)
     measures = holders["PixelMeasuresSequence"]
     between_rows, between_columns = numbers_of(path, measures, "PixelSpacing", 2)
@@ -154,17 +171,6 @@ def _slice(path: Path, frame: int, holders: "dict[str, Dataset]", header: "Datas
             f"{path}: its ImagePositionPatient lies {max(map(abs, position)) / 1000:.3g} m away; "
             "export it again"
         )
-    rescale = holders["PixelValueTransformationSequence"]
-    rescaled = "RescaleSlope" in rescale and "RescaleIntercept" in rescale
-    slope, intercept = 1.0, 0.0
-    if rescaled:
-        (slope,) = numbers_of(path, rescale, "RescaleSlope", 1)
-        (intercept,) = numbers_of(path, rescale, "RescaleIntercept", 1)
-    if not (0 < abs(slope) < _STEEP and abs(intercept) < _STEEP):
-        raise VolumeError(
-            f"{path}: expected a rescale to HU such as 1, -1024, got {slope:g}, {intercept:g}; "
-            "export it again"
-        )
     return Slice(
         path=path,
         frame=frame,
@@ -172,11 +178,20 @@ def _slice(path: Path, frame: int, holders: "dict[str, Dataset]", header: "Datas
         directions=_directions(path, holders["PlaneOrientationSequence"]),
         spacing_mm=(between_rows, between_columns),
         shape=(_size(path, header, "Rows"), _size(path, header, "Columns")),
-        slope=slope,
-        intercept=intercept,
-        rescaled=rescaled,
+        rescale=rescale_of(path, holders["PixelValueTransformationSequence"], header),
         thickness_mm=_thickness(measures),
+        marks=_marks(header, group),
     )
+
+
+def _marks(header: "Dataset", group: "Dataset | None") -> dict[str, str]:
+    """What may tell passes apart, of the image and of the frame."""
+    marks = {keyword: text_of(header, keyword) for keyword in MARKS}
+    content = (group.get("FrameContentSequence") if group is not None else None) or ()
+    for item in content:
+        for keyword, of_frame in _OF_FRAME.items():
+            marks[keyword] = text_of(item, of_frame) or marks[keyword]
+    return {keyword: text for keyword, text in marks.items() if text}
 
 
 def _size(path: Path, header: "Dataset", keyword: str) -> int:
@@ -206,43 +221,3 @@ def _thickness(measures: "Dataset") -> float | None:
     except Exception:  # not there, or not a number
         return None
     return found if 0 < found < 1000 else None
-
-
-def _check_alike(found: "Found", slices: Sequence[Slice], path: Path) -> None:
-    """Refuse slices of several scans under one series's name.
-
-    Raises:
-        VolumeError: They are; it names the first file that differs from most.
-    """
-    kinds = {
-        "rows x columns:": [f"{one.shape[0]} x {one.shape[1]}" for one in slices],
-        "rescaled to HU:": ["yes" if one.rescaled else "no" for one in slices],
-    }
-    for what, told in kinds.items():
-        usual, count = Counter(told).most_common(1)[0]
-        if count < len(told):
-            odd = next(i for i, one in enumerate(told) if one != usual)
-            raise _mixed(found, path, slices[odd], f"{what} {told[odd]}, of others {usual}")
-    measured = {
-        "orientation": np.array([one.directions.ravel() for one in slices]),
-        "pixel spacing": np.array([one.spacing_mm for one in slices]),
-    }
-    for what, array in measured.items():
-        middle = np.median(array, axis=0)
-        apart = np.abs(array - middle).max(axis=1)
-        odd = int(np.argmax(apart))
-        if apart[odd] > _SAME:
-            got, usual = (", ".join(f"{x:.4g}" for x in row) for row in (array[odd], middle))
-            raise _mixed(found, path, slices[odd], f"{what} {got}, of others {usual}")
-    frames = [text_of(header, "FrameOfReferenceUID") for _, header in found.headers]
-    usual = Counter(frames).most_common(1)[0][0]
-    for one, frame in zip(slices, frames, strict=False):  # of a multi-frame image, one
-        if frame != usual:
-            raise _mixed(found, path, one, "a frame of reference of its own")
-
-
-def _mixed(found: "Found", path: Path, odd: Slice, told: str) -> VolumeError:
-    name = f"{odd.path.name} frame {odd.frame + 1}" if odd.frame else odd.path.name
-    return VolumeError(
-        f"{path}: series {found.info} is mixed: {name} has {told}; give one scan alone"
-    )

@@ -21,7 +21,7 @@ from renalseg.volume.dicom.slices import Slice
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Slices nearer than this are the same place.
-_SAME_PLACE_MM = 0.01
+SAME_PLACE_MM = 0.01
 #: Slices off their place by more than this part of their distance (or a pixel) are not even.
 _UNEVEN = 0.1
 #: By more than this part, a person is told.
@@ -116,8 +116,7 @@ class _Where:
         return ", ".join(places[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
     def file(self, number: int) -> str:
-        one = self.slices[number]
-        return f"{one.path.name} frame {one.frame + 1}" if one.frame else one.path.name
+        return self.slices[number].name
 
 
 def _heights(
@@ -197,8 +196,17 @@ def _fit(mm: AnyArray, usual_mm: float) -> _Fit:
     return _Fit(usual_mm, step_mm, heights, off, np.flatnonzero(odd).tolist(), even)
 
 
+def is_even(mm: AnyArray) -> bool:
+    """Whether slices at these heights, sorted, lie at even distances, none twice, none missing."""
+    steps = np.diff(mm)
+    if not steps.size or steps.min() < SAME_PLACE_MM:
+        return not steps.size
+    fit = _fit(mm, float(np.median(steps)))
+    return fit.is_even and not fit.gaps
+
+
 def _refuse_duplicates(steps: AnyArray, where: _Where) -> None:
-    same = np.flatnonzero(steps < _SAME_PLACE_MM)
+    same = np.flatnonzero(steps < SAME_PLACE_MM)
     if same.size:
         places = where.list(
             [f"{where.file(i)} and {where.file(i + 1)} at {where(i)} mm" for i in map(int, same)]
