@@ -110,9 +110,9 @@ def expected_updates(network, batches, learning_rate, **how):
             for p, v, g in zip(parameters, velocities, gradients, strict=True):
                 if g is None:  # the level that does not count
                     continue
-                g = g * min(1, 12 / norm) + 3e-5 * p
-                v.copy_(0.99 * v + g)
-                p -= learning_rate * (g + 0.99 * v)
+                step = g * min(1, 12 / norm) + 3e-5 * p
+                v.copy_(0.99 * v + step)
+                p.sub_(learning_rate * (step + 0.99 * v))
     return losses, norms, dict(network.named_parameters())
 
 

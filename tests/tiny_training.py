@@ -54,9 +54,7 @@ def write_case(folder, name, image_hu, labels, spacing_mm=(1.0, 1.0, 1.0)):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.nii.gz"
     Volume(np.asarray(image_hu, np.float32), affine).save(path)
-    return TrainingCase(
-        name, path, lambda choice: Volume(labels(choice).astype(np.uint8), affine)
-    )
+    return TrainingCase(name, path, lambda choice: Volume(labels(choice).astype(np.uint8), affine))
 
 
 def write_training_set(
