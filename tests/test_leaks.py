@@ -99,7 +99,7 @@ def matrix(tmp_path_factory):
             "renalseg.experiment.trainings.predict_next_stage",
             diary.during(
                 cascade.predict_next_stage,
-                lambda _w, _d, recipe, fold, _device: ("next", recipe.name, fold),
+                lambda _w, _d, recipe, fold, *_: ("next", recipe.name, fold),
             ),
         )
         patch.setattr(

@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from renalseg.cohort import Cohort, plausible_maps
+from renalseg.experiment.config import load_experiment
 from renalseg.experiment.demo import run_demo
 from renalseg.experiment.progress import Silent
 from renalseg.models.checkpoints import FINAL, load_checkpoint
+from renalseg.training import cascade
 from renalseg.training.annotations import MAPS
 from renalseg.training.soft_target import decode_mean
 from renalseg.training.variants import VariantDataset
@@ -51,6 +53,34 @@ def test_every_recipe_is_trained_predicted_and_scored(trained):
     _, outcome = trained
     assert set(outcome.results) >= {recipe["name"] for recipe in RECIPES} | {"ensemble"}
     assert all(np.isfinite(found.d1) for found in outcome.results.values())
+
+
+def test_a_first_stage_is_averaged_by_softmax_for_the_second_too(trained, monkeypatch):
+    """As the ensemble does; the file that stood was made in the same way."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    workspace, _ = trained
+    experiment = load_experiment(workspace.root.parent / "recipes.yaml")
+    (recipe,) = experiment.select(["cascade"], everything=False)
+    folder = cascade.next_stage_folder(workspace, "Dataset021_KiTS", recipe)
+    path = min(folder.glob("*.b2nd"))
+    before = path.read_bytes()
+    scores = []
+    original = nnUNetPredictor.predict_sliding_window_return_logits
+
+    def watched(*arguments):
+        scores.append(original(*arguments).float())
+        return scores[-1]
+
+    monkeypatch.setattr(nnUNetPredictor, "predict_sliding_window_return_logits", watched)
+    for average in ("logits", "softmax"):
+        for fold in (0, 1):
+            path.unlink(missing_ok=True)
+            cascade.predict_next_stage(workspace, "Dataset021_KiTS", recipe, fold, average=average)
+    logits, softmax = scores[0], scores[-1]
+    assert (logits.sum(0) - 1).abs().max() > 0.1
+    assert (softmax.sum(0) - 1).abs().max() < 0.01
+    assert path.read_bytes() == before
 
 
 def maps_folder(workspace, variant, configuration="3d_fullres"):

@@ -36,6 +36,7 @@ def info(
         folds = ", ".join(str(fold) for fold in member.folds)
         stages = " then ".join(member.stages)
         typer.echo(f"{member.name}: {stages}, folds {folds}")
+    typer.echo(f"folds averaged by {manifest.fold_average}")
     typer.echo(f"post-processing: {'yes' if manifest.postprocess else 'no'}")
     typer.echo(f"trained on scans stored {manifest.storage}")
     if (ensemble.folder / CARD).is_file():
