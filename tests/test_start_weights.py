@@ -238,8 +238,9 @@ WEIGHTS = {
 @pytest.mark.parametrize("text", WEIGHTS)
 def test_weights_may_be_a_name_a_folder_a_file_or_one_of_each_resolution(tmp_path, lits, text):
     path = tmp_path / "x.yaml"
+    named = text.format(lits=lits)
     path.write_text(
-        f"name: x\nrecipes: [{{name: a}}]\nensembles: {{ensemble: [a]}}\nweights: {text.format(lits=lits)}\n"
+        f"name: x\nrecipes: [{{name: a}}]\nensembles: {{ensemble: [a]}}\nweights: {named}\n"
     )
     weights = load_experiment(path).weights
     found = tuple(checkpoint_for(weights, resolution) for resolution in (FULLRES, LOWRES))
@@ -271,7 +272,8 @@ def test_weights_that_are_not_there_are_one_line(tmp_path, lits, text, said):
 
 
 def test_a_model_of_one_fold_on_all_cases_is_taken_where_it_is_the_only_one(tmp_path):
-    model = write_model(tmp_path / "m", folds=(10, 2, "all"))
+    model = write_model(tmp_path / "m", folds=(10, 2, 3))
+    (model / "fold_3").rename(model / "fold_all")
     assert checkpoint_for(model, FULLRES).parent.name == "fold_2"
     for fold in (10, 2):
         (model / f"fold_{fold}" / "checkpoint_final.pth").unlink()

@@ -116,5 +116,4 @@ def install(
         typer.echo(f"  {name}: {folds} fold{'s' if folds > 1 else ''}")
     if done.is_ensemble:
         typer.echo(f"segment a scan:  renalseg predict SCAN -m {done.folder}")
-    first = next(done.folder.glob("*/fold_*/checkpoint_final.pth"))
-    typer.echo(f"start from it:   weights: {first}  (in an experiment file)")
+    typer.echo(f"start from it:   weights: {done.folder}  (in an experiment file)")

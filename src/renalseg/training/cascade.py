@@ -5,6 +5,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.manifest import FoldAverage
@@ -12,6 +14,17 @@ from renalseg.models.plans import CASCADE, FULLRES, LOWRES
 from renalseg.training.recipe import Recipe
 from renalseg.training.run import make_trainer
 from renalseg.training.workspace import Workspace
+
+
+class _Softmax(nn.Module):
+    """Softmax scores in thousandths.
+
+    nnU-Net adds tiles up in half precision, whose smallest number is as large as the weights of a
+    tile's corners: of scores below 1 nothing would be left there. The best class stays the same.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return 1000 * logits.softmax(1)
 
 
 def next_stage_folder(workspace: Workspace, dataset: str, recipe: Recipe) -> Path:
@@ -41,7 +54,6 @@ def predict_next_stage(
         average: What is averaged over tiles and mirrored copies; of one network, as inference does
             with the folds.
     """
-    import torch
     from nnunetv2.inference.export_prediction import resample_and_save
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
@@ -60,10 +72,8 @@ def predict_next_stage(
         trainer.set_deep_supervision_enabled(False)
         predictor = nnUNetPredictor(device=torch.device(device), allow_tqdm=False)
         network = trainer.network
-        if (
-            average == "softmax"
-        ):  # nnU-Net v2 adds up what a network puts out; argmax stays as it is
-            network = torch.nn.Sequential(network, torch.nn.Softmax(1))
+        if average == "softmax":  # nnU-Net v2 averages what a network puts out, whatever it is
+            network = nn.Sequential(network, _Softmax())
         predictor.manual_initialization(
             network,
             trainer.plans_manager,
