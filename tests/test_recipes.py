@@ -23,7 +23,7 @@ RECIPES = [
     {"name": "one-map", "annotations": "case-1"},
     {"name": "fresh", "annotations": "fresh", "regularization": {"neighbours": 26, "beta": 2}},
     {"name": "mean", "annotations": "mean", "regularization": {"neighbours": 6, "beta": 2}},
-    {"name": "planar", "configuration": "2d", "regularization": {"neighbours": 4, "beta": 2}},
+    {"name": "baseline-2d", "configuration": "2d", "regularization": {"neighbours": 4, "beta": 2}},
     {"name": "residual", "network": "resenc-m"},
     {
         "name": "cascade",
@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
     content = yaml.safe_load(Path(__file__).with_name("tiny.yaml").read_text())
     content["schedule"] |= {"epochs": 1, "iterations": 2}
     content |= {"recipes": RECIPES, "default": [r["name"] for r in RECIPES], "folds": [0]}
-    content["ensembles"] = {"ensemble": ["fresh", "planar", "cascade"]}
+    content["ensembles"] = {"ensemble": ["fresh", "baseline-2d", "cascade"]}
     config = folder / "recipes.yaml"
     config.write_text(yaml.safe_dump(content))
     outcome = run_demo(folder / "run", Silent(), device="cpu", workers=1, config=str(config))
@@ -53,6 +53,8 @@ def test_every_recipe_is_trained_predicted_and_scored(trained):
     _, outcome = trained
     assert set(outcome.results) >= {recipe["name"] for recipe in RECIPES} | {"ensemble"}
     assert all(np.isfinite(found.d1) for found in outcome.results.values())
+    planar = outcome.filled[-1].rows[-1]
+    assert (planar.model, planar.ours) == ("2D U-Net", outcome.results["baseline-2d"])
 
 
 def test_a_first_stage_is_averaged_by_softmax_for_the_second_too(trained, monkeypatch):
@@ -74,8 +76,8 @@ def test_a_first_stage_is_averaged_by_softmax_for_the_second_too(trained, monkey
 
     monkeypatch.setattr(nnUNetPredictor, "predict_sliding_window_return_logits", watched)
     for average in ("logits", "softmax"):
+        path.unlink()
         for fold in (0, 1):
-            path.unlink(missing_ok=True)
             cascade.predict_next_stage(workspace, "Dataset021_KiTS", recipe, fold, average=average)
     logits, softmax = scores[0], scores[-1]
     assert (logits.sum(0) - 1).abs().max() > 0.1
@@ -146,7 +148,7 @@ def test_a_planar_network_sees_axial_slices(trained):
     plans = json.loads((workspace.preprocessed / "Dataset021_KiTS/nnUNetPlans.json").read_text())
     assert plans["transpose_forward"] == [2, 1, 0]
     checkpoint = load_checkpoint(
-        workspace.model("planar", "Dataset021_KiTS", "2d") / "fold_0" / FINAL
+        workspace.model("baseline-2d", "Dataset021_KiTS", "2d") / "fold_0" / FINAL
     )
     first = next(iter(checkpoint["network_weights"].values()))
     assert first.ndim in (1, 4)

@@ -217,7 +217,7 @@ def test_nothing_to_start_from_is_said_before_anything_is_done(tmp_path):
     job = Job(experiment, experiment.recipes, (0,), Workspace(tmp_path / "run"), training_set)
     with pytest.raises(
         ExperimentError,
-        match="^pretrained, cascade: no LiTS network .*install Task029_LITS.*--liver",
+        match=r"^pretrained, cascade: no LiTS network .*install Task029_LITS.*--liver",
     ) as caught:
         run(job, Serial(), Silent())
     assert "\n" not in str(caught.value)

@@ -82,9 +82,7 @@ def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[
         "validate": validate,
         "annotations": recipe.variant,
         "initial_weights": _start(experiment, task.stage) if recipe.pretrained else RANDOM,
-        "loss": "Dice + cross-entropy"
-        if term is None
-        else f"Dice + cross-entropy + {term.weight:g} x {_loss_name(term)} loss",
+        "loss": loss_name(recipe),
         "lambda": None if term is None else term.weight,
         "beta": None if term is None else term.beta,
         **_schedule(recipe.schedule),
@@ -130,7 +128,13 @@ def _resolution(plan: Plan | None, stage: str) -> dict[str, Any]:
     }
 
 
-def _loss_name(term: Regularization) -> str:
+def loss_name(recipe: Recipe) -> str:
+    """The loss that a stage is trained with (eq. 1)."""
+    term, loss = recipe.regularization, "Dice + cross-entropy"
+    return loss if term is None else f"{loss} + {term.weight:g} x {_term_name(term)} loss"
+
+
+def _term_name(term: Regularization) -> str:
     """The term as the paper names it, and by its neighbours where the paper has none."""
     name = {4: "image", 6: "volume"}.get(term.neighbours, f"{term.neighbours}-neighbour")
     return name if term.dilation == 1 else f"{name} (dilation {term.dilation})"

@@ -26,6 +26,8 @@ from renalseg.metrics import CaseScore, mean_score, write_scores
 from renalseg.metrics.scores_file import SAMPLES_FILE
 from renalseg.models.plans import FULLRES, LOWRES
 from renalseg.report import CaseView, Curve, DrawnCase, draw, write_report
+from renalseg.report.method import Method
+from renalseg.report.method_figure import method_svg
 from renalseg.training.curves import CURVES
 from renalseg.training.dataset import TrainingCase
 from renalseg.volume import read_image, read_labels
@@ -99,6 +101,7 @@ def conclude(
             report,
             tables=filled,
             curves=list(_curves(job)),
+            method=method_svg(Method.of(job.experiment)),
             cases=_draw(job, scores.get(best, {}) if best else {}, held_out, pool, reporter),
             title=f"renalseg: experiment {job.experiment.name}",
             summary=[
