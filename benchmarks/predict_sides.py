@@ -125,7 +125,7 @@ def side_window(job):
     import torch
 
     from renalseg.inference.network import How, Network
-    from renalseg.inference.sliding import Count, logit_rows
+    from renalseg.inference.sliding import Count, score_rows
     from renalseg.inference.tiles import Tiles, axis_starts
     from renalseg.models.loading import load_networks
 
@@ -140,7 +140,7 @@ def side_window(job):
     count = Count()
     sides = zip(box, network.patch, strict=True)
     starts = tuple(tuple(axis_starts(b[1], p, how.step, *b)) for b, p in sides)
-    rows = logit_rows(
+    rows = score_rows(
         lambda start, stop: image[:, start:stop],
         network.intensity.floor,
         network.forward,

@@ -46,7 +46,10 @@ def test_demo_writes_page_tables_and_ensemble(demo):
     for number in range(1, 7):
         assert f"Table {number}" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert Ensemble.open(outcome.ensemble).manifest.postprocess
+    manifest = Ensemble.open(outcome.ensemble).manifest
+    assert (manifest.postprocess, manifest.fold_average) == (True, "softmax")
+    assert outcome.headline == "ensemble-postprocessed"
+    assert page.count("<svg") > page.count("Training curves of")  # the method stands there too
     assert {"image-loss", "cascade", "ensemble", "ensemble-postprocessed"} == set(outcome.results)
     assert not list(folder.rglob("*.part*"))
     assert not list(folder.rglob("part-*"))
@@ -127,7 +130,7 @@ def test_pretrained_network_starts_from_the_pretraining(demo):
     folder, _ = demo
     results = folder / "nnUNet_results"
     stages = "RenalTrainer__nnUNetPlans__{}/fold_0/checkpoint_final.pth"
-    start = load_checkpoint(results / "pretraining/Dataset029_Liver" / stages.format("3d_fullres"))
+    start = load_checkpoint(results / "pretraining/Dataset029_Liver" / stages.format("3d_lowres"))
     first = load_checkpoint(results / "cascade/Dataset021_KiTS" / stages.format("3d_lowres"))
     other = load_checkpoint(results / "image-loss/Dataset021_KiTS" / stages.format("3d_fullres"))
     name = "encoder.stages.1.0.convs.0.conv.weight"

@@ -78,7 +78,14 @@ ABOUT = About(name="own", version="2", licence="CC BY 4.0", trained_on="noise", 
 def test_what_a_manifest_does_not_say_is_not_written(tmp_path, models):
     write_ensemble(tmp_path / "e", models, [0])
     written = json.loads((tmp_path / "e" / "ensemble.json").read_text())
-    assert set(written) == {"format", "storage", "labels", "members", "postprocess"}
+    assert set(written) == {
+        "format",
+        "storage",
+        "labels",
+        "members",
+        "fold_average",
+        "postprocess",
+    }
 
 
 def test_a_manifest_says_name_world_and_who_finds(tmp_path, models):

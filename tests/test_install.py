@@ -69,6 +69,7 @@ def test_a_v1_zip_becomes_an_ensemble_that_computes_the_same(tmp_path, v1):
     ensemble = Ensemble.open(tmp_path / "kits")
     stages = [member.stages for member in ensemble.manifest.members]
     assert stages == [("3d_fullres",), ("3d_lowres", "3d_cascade_fullres")]
+    assert ensemble.manifest.fold_average == "softmax"  # as v1
     assert ensemble.manifest.labels == {"background": 0, "kidney": 1, "tumor": 2, "cyst": 3}
     assert everything(tmp_path) == ["kits", *everything_below(tmp_path / "kits", "kits")]
 
@@ -133,6 +134,7 @@ def test_a_v2_zip_and_an_ensemble(tmp_path):
     done = install(str(zip_folder(tmp_path / "v2", tmp_path / "v2.zip")), tmp_path / "a")
     assert done.models == {"3d_fullres": 2}
     assert done.is_ensemble
+    assert Ensemble.open(done.folder).manifest.fold_average == "logits"  # as v2
     stages = {
         "cascade": [
             write_model(tmp_path / "low", LOWRES),

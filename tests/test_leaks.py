@@ -28,6 +28,7 @@ class Diary:
         self.now = ("nobody",)
         self.read = defaultdict(set)
         self.starts, self.predicted, self.loaded = {}, defaultdict(set), defaultdict(set)
+        self.averages = set()
 
     def during(self, function, name):
         """The function, with what is read meanwhile written down under a name."""
@@ -99,7 +100,7 @@ def matrix(tmp_path_factory):
             "renalseg.experiment.trainings.predict_next_stage",
             diary.during(
                 cascade.predict_next_stage,
-                lambda _w, _d, recipe, fold, _device: ("next", recipe.name, fold),
+                lambda _w, _d, recipe, fold, *_: ("next", recipe.name, fold),
             ),
         )
         patch.setattr(
@@ -121,6 +122,7 @@ def matrix(tmp_path_factory):
 
         def loading(cls, model, folds, how):
             diary.loaded[diary.now].add((model.folder, tuple(folds)))
+            diary.averages.add(how.average)
             return network_of(cls, model, folds, how)
 
         patch.setattr(Network, "of", classmethod(loading))
@@ -137,7 +139,8 @@ def test_every_network_of_the_matrix_was_watched(matrix):
     trained = {key[1:5] for key in matrix.diary.read if key[0] == "train"}
     stages = [("fresh", "3d_fullres"), ("cascade", "3d_lowres"), ("cascade", "3d_cascade_fullres")]
     kidneys = {("Dataset021_KiTS", *stage, fold) for stage in stages for fold in range(3)}
-    assert trained == kidneys | {("Dataset029_Liver", "pretraining", "3d_fullres", 0)}
+    lits = {("Dataset029_Liver", "pretraining", stage, 0) for stage in ("3d_fullres", "3d_lowres")}
+    assert trained == kidneys | lits
 
 
 def test_no_fold_trains_on_what_it_validates(matrix):
@@ -154,9 +157,15 @@ def test_the_pretraining_sees_no_case_of_the_cohort(matrix):
     )
     assert read
     assert all(name.startswith("liver_") for name in read)
-    starts = {start for start in matrix.diary.starts.values() if start is not None}
-    assert len(starts) == 1
-    assert all("pretraining/Dataset029_Liver" in str(start) for start in starts)
+    starts = {t.stage: start for t, start in matrix.diary.starts.items() if start is not None}
+    assert set(starts) == {"3d_fullres", "3d_lowres"}
+    for stage, start in starts.items():
+        assert "pretraining/Dataset029_Liver" in str(start)
+        assert f"__{stage}/" in str(start)  # from the network of its own resolution
+
+
+def test_every_prediction_averages_as_the_experiment_says(matrix):
+    assert matrix.diary.averages == {"softmax"}
 
 
 def test_the_first_stage_predicts_for_the_second_what_it_has_not_seen(matrix):

@@ -1,6 +1,12 @@
+import json
+
+import nibabel
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from models import TINY_PLAN
+from renalseg.models.medians import with_medians
 from renalseg.models.plans import (
     CASCADE,
     FULLRES,
@@ -11,6 +17,7 @@ from renalseg.models.plans import (
     nnunet_plans,
     residual_configuration,
 )
+from renalseg.training.preprocess import make_plans
 
 
 def paper_plans():
@@ -28,11 +35,69 @@ def test_paper_plan_is_the_papers():
     assert (PAPER_PLAN.intensity.mean_hu, PAPER_PLAN.intensity.std_hu) == (104.9, 75.3)
 
 
-def test_paper_plan_gives_the_papers_median_shapes():
-    """109 x 512 x 512 voxels become 419 x 512 x 512 and about 164 x 201 x 201."""
-    configurations = paper_plans()["configurations"]
-    assert configurations[FULLRES]["median_image_size_in_voxels"] == [419, 512, 512]
-    assert configurations[LOWRES]["median_image_size_in_voxels"] == [164, 201, 201]
+#: Three scans whose medians are those of the paper's cohort (sections 2.3, 2.3.1 and 2.3.2).
+SPACINGS_MM = [(1.0, 0.7, 0.9), (3.0, 0.78, 0.78), (5.0, 0.9, 0.7)]
+SHAPES = [(412, 512, 512), (90, 512, 512), (109, 512, 512)]
+
+
+def medians(plans):
+    own = plans["configurations"]
+    return {n: own[n]["median_image_size_in_voxels"] for n in own if "spacing" in own[n]}
+
+
+def test_median_shapes_are_those_of_the_resampled_cases():
+    """By hand: slices of 0.78 mm are 528.2, 346.2 and 698.7; of 1.99 mm 207.0, 135.7, 273.9.
+
+    The median shape, 109 slices, at the median spacing of 3 mm would be 419 and 164.
+    """
+    plans = nnunet_plans(PAPER_PLAN, "Dataset021_KiTS", SPACINGS_MM, SHAPES)
+    assert plans["original_median_spacing_after_transp"] == [3.0, 0.78, 0.78]
+    assert plans["original_median_shape_after_transp"] == [109, 512, 512]
+    found = medians(plans)
+    assert found[FULLRES] == [528, 512, 512]
+    assert found[LOWRES] == [207, 201, 201]
+    assert found[PLANAR] == [512, 512]
+
+
+def test_of_an_even_number_of_cases_the_middle_two_count():
+    plans = nnunet_plans(PAPER_PLAN, "Dataset021_KiTS", SPACINGS_MM[:2], SHAPES[:2])
+    assert medians(plans)[FULLRES][0] == round((528.2 + 346.2) / 2)
+
+
+@pytest.mark.parametrize("forward", [[2, 1, 0], [0, 1, 2], [1, 0, 2]])
+def test_plans_that_are_taken_over_have_the_other_cohorts_medians(forward):
+    """Whatever the order of the plans' axes; SimpleITK's own are column, row, slice."""
+    plans = nnunet_plans(PAPER_PLAN, "Dataset021_KiTS", [(1.0, 1.0, 1.0)], [(100, 100, 100)])
+    taken = with_medians({**plans, "transpose_forward": forward}, SPACINGS_MM, SHAPES)
+    whole = [[512, 512, 528][axis] for axis in forward]
+    assert medians(taken)[FULLRES] == whole
+    assert medians(taken)[PLANAR] == whole[1:]
+    assert taken["original_median_shape_after_transp"] == [
+        [512, 512, 109][axis] for axis in forward
+    ]
+    assert taken["configurations"][CASCADE] == plans["configurations"][CASCADE]
+
+
+def test_the_cohort_at_hand_gives_them_also_to_what_is_pretrained(tmp_path):
+    """From the files' headers."""
+    fractions = {"KiTS": (1.0, 2.0, 3.0), "Liver": (2.0, 4.0, 2.0)}
+    plan = TINY_PLAN
+    for dataset, slices_mm in fractions.items():
+        images, target = tmp_path / "raw" / dataset / "imagesTr", tmp_path / dataset
+        images.mkdir(parents=True)
+        target.mkdir()
+        for number, (slice_mm, count) in enumerate(zip(slices_mm, (60, 24, 21), strict=True)):
+            affine = np.array(
+                [[0, 0, -2.0, 0], [0, -3.0, 0, 0], [-slice_mm, 0, 0, 0], [0, 0, 0, 1.0]]
+            )
+            image = nibabel.Nifti1Image(np.zeros((count, 10, 15), np.int16), affine)
+            nibabel.save(image, images / f"case_{number}_0000.nii.gz")
+        plan = make_plans(tmp_path / "raw" / dataset, target, plan)
+        # KiTS: 60, 48 and 63 mm; liver: 120, 96 and 42 mm; 30 mm rows and columns
+        slices = {"KiTS": (20, 12), "Liver": (32, 19)}[dataset]
+        written = json.loads((target / "nnUNetPlans.json").read_text())
+        assert medians(written)[FULLRES] == [slices[0], 10, 10]
+        assert medians(written)[LOWRES] == [slices[1], 6, 6]
 
 
 def build(configuration):

@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from renalseg.cohort import Cohort, plausible_maps
+from renalseg.experiment.config import load_experiment
 from renalseg.experiment.demo import run_demo
 from renalseg.experiment.progress import Silent
 from renalseg.models.checkpoints import FINAL, load_checkpoint
+from renalseg.training import cascade
 from renalseg.training.annotations import MAPS
 from renalseg.training.soft_target import decode_mean
 from renalseg.training.variants import VariantDataset
@@ -21,7 +23,7 @@ RECIPES = [
     {"name": "one-map", "annotations": "case-1"},
     {"name": "fresh", "annotations": "fresh", "regularization": {"neighbours": 26, "beta": 2}},
     {"name": "mean", "annotations": "mean", "regularization": {"neighbours": 6, "beta": 2}},
-    {"name": "planar", "configuration": "2d", "regularization": {"neighbours": 4, "beta": 2}},
+    {"name": "baseline-2d", "configuration": "2d", "regularization": {"neighbours": 4, "beta": 2}},
     {"name": "residual", "network": "resenc-m"},
     {
         "name": "cascade",
@@ -40,7 +42,7 @@ def trained(tmp_path_factory):
     content = yaml.safe_load(Path(__file__).with_name("tiny.yaml").read_text())
     content["schedule"] |= {"epochs": 1, "iterations": 2}
     content |= {"recipes": RECIPES, "default": [r["name"] for r in RECIPES], "folds": [0]}
-    content["ensembles"] = {"ensemble": ["fresh", "planar", "cascade"]}
+    content["ensembles"] = {"ensemble": ["fresh", "baseline-2d", "cascade"]}
     config = folder / "recipes.yaml"
     config.write_text(yaml.safe_dump(content))
     outcome = run_demo(folder / "run", Silent(), device="cpu", workers=1, config=str(config))
@@ -51,6 +53,36 @@ def test_every_recipe_is_trained_predicted_and_scored(trained):
     _, outcome = trained
     assert set(outcome.results) >= {recipe["name"] for recipe in RECIPES} | {"ensemble"}
     assert all(np.isfinite(found.d1) for found in outcome.results.values())
+    planar = outcome.filled[-1].rows[-1]
+    assert (planar.model, planar.ours) == ("2D U-Net", outcome.results["baseline-2d"])
+
+
+def test_a_first_stage_is_averaged_by_softmax_for_the_second_too(trained, monkeypatch):
+    """As the ensemble does; the file that stood was made in the same way."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    workspace, _ = trained
+    experiment = load_experiment(workspace.root.parent / "recipes.yaml")
+    (recipe,) = experiment.select(["cascade"], everything=False)
+    folder = cascade.next_stage_folder(workspace, "Dataset021_KiTS", recipe)
+    path = min(folder.glob("*.b2nd"))
+    before = path.read_bytes()
+    scores = []
+    original = nnUNetPredictor.predict_sliding_window_return_logits
+
+    def watched(*arguments):
+        scores.append(original(*arguments).float())
+        return scores[-1]
+
+    monkeypatch.setattr(nnUNetPredictor, "predict_sliding_window_return_logits", watched)
+    for average in ("logits", "softmax"):
+        path.unlink()
+        for fold in (0, 1):
+            cascade.predict_next_stage(workspace, "Dataset021_KiTS", recipe, fold, average=average)
+    logits, softmax = scores[0], scores[-1]
+    assert (logits.sum(0) - 1).abs().max() > 0.1
+    assert (softmax.sum(0) / 1000 - 1).abs().max() < 0.01  # in thousandths
+    assert path.read_bytes() == before
 
 
 def maps_folder(workspace, variant, configuration="3d_fullres"):
@@ -116,7 +148,7 @@ def test_a_planar_network_sees_axial_slices(trained):
     plans = json.loads((workspace.preprocessed / "Dataset021_KiTS/nnUNetPlans.json").read_text())
     assert plans["transpose_forward"] == [2, 1, 0]
     checkpoint = load_checkpoint(
-        workspace.model("planar", "Dataset021_KiTS", "2d") / "fold_0" / FINAL
+        workspace.model("baseline-2d", "Dataset021_KiTS", "2d") / "fold_0" / FINAL
     )
     first = next(iter(checkpoint["network_weights"].values()))
     assert first.ndim in (1, 4)

@@ -4,9 +4,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from renalseg.experiment.config import load_experiment
 from renalseg.experiment.paper_tables import fill
 from renalseg.labels import COLORS, Label
 from renalseg.report import CaseView, Curve, write_report
+from renalseg.report.method import Method
+from renalseg.report.method_figure import method_svg
 from renalseg.report.render import BACKGROUND, render
 from renalseg.report.slices import CHANGED, richest, slice_pictures
 from renalseg.report.views import draw
@@ -22,15 +25,16 @@ class Strict(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.sources = [], []
+        self.open, self.sources, self.drawn = [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.sources += [value for name, value in attrs if name in ("src", "href")]
+        self.drawn += [value for name, value in attrs if name == "xlink:href"]
         if tag not in self.void:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        pass
+        self.drawn += [value for name, value in attrs if name == "xlink:href"]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -119,6 +123,7 @@ def test_page_is_whole_well_formed_and_refers_to_nothing_outside(tmp_path):
         tables=fill({}),
         curves=[curve],
         cases=[draw(view())],
+        method=method_svg(Method.of(load_experiment("paper.yaml"))),
         title="A <title>",
         summary=[("Cases", "1")],
         notes=["Not a medical device."],
@@ -128,10 +133,12 @@ def test_page_is_whole_well_formed_and_refers_to_nothing_outside(tmp_path):
     parser.feed(page)
     assert parser.open == []
     assert all(source.startswith(("data:image/webp;base64,", "#")) for source in parser.sources)
+    assert 'aria-label="The method of experiment paper"' in page
+    assert all(place.startswith("#") or "image/png;base64," in place for place in parser.drawn)
     assert "url(" not in page
     assert "A &lt;title&gt;" in page
     assert re.findall(r"Table (\d)\.", page) == list("123456")
-    assert page.count("not run") == 16
-    words = re.sub(r"data:image/webp;base64,[^\"]*", "", page)
+    assert page.count("not run") == 18
+    words = re.sub(r"data:image/(webp|png);base64,[^\"]*", "", page)
     assert not re.search(r"\bnan\b", words, re.IGNORECASE)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

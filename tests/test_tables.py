@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from renalseg.experiment.paper_tables import PAPER_TABLES, fill
+from renalseg.experiment.config import load_experiment
+from renalseg.experiment.paper_tables import PAPER_TABLES, PLANAR_TABLE, fill, tables_with
 from renalseg.experiment.table_format import TableFormat
 from renalseg.experiment.tables import COLUMNS, NOT_RUN, Row, Scores, Table
 from renalseg.experiment.tables_text import to_html, to_latex, to_markdown, write_tables
 
 OURS = Scores(0.9, 0.6, 0.3, 0.8, 0.5, 0.2, 0.6, 0.5)
-MODELS = 16  # rows of ours in Tables 1-6
+MODELS = 18  # rows of ours in Tables 1-6 and of the 2D U-Net
 #: What Golts et al. 2021 print in bold, by table.
 BOLD = {
     1: {("seed 3", "MD", "0.8930"), ("seed 3", "MSD", "0.8090")},
@@ -91,12 +92,11 @@ def test_tables_have_the_papers_rows():
 
 
 def test_every_row_is_a_recipe_or_ensemble_of_paper_yaml():
-    from renalseg.experiment.config import load_experiment
-
     paper = load_experiment("paper.yaml")
     known = {recipe.name for recipe in paper.recipes} | set(paper.ensembles)
-    known |= {"ensemble-postprocessed", "best-1-stage", None}
-    assert {row.run for known in PAPER_TABLES for row in known.rows} == known
+    known |= {"ensemble-postprocessed", "best", "best-1-stage", None}
+    tables = (*PAPER_TABLES, PLANAR_TABLE)
+    assert {row.run for known in tables for row in known.rows} == known
 
 
 def test_best_of_ours_is_bold_whatever_the_paper_has():
@@ -126,13 +126,84 @@ def test_best_single_stage_model_is_the_one_with_the_best_mean_dice():
     better = Scores(0.9, 0.7, 0.5, 0.8, 0.5, 0.2, 0.7, 0.5)
     tables = fill({"seed-1": OURS, "pretrained": better, "cascade": OURS})
     assert tables[4].rows[1].ours == better
+    assert tables[4].rows[1].chosen == "pretrained"
+
+
+@pytest.mark.parametrize("winner", ["baseline", "seed-2", "image-loss", "cascade", "baseline-2d"])
+def test_best_model_is_the_one_with_the_best_mean_dice_of_all(winner):
+    """In the paper it was the cascade; ensembles take no part."""
+    names = ["baseline", "seed-2", "image-loss", "cascade", "baseline-2d"]
+    results = {name: scores(0.5) for name in names} | {winner: scores(0.7)}
+    results |= {name: scores(0.9) for name in ("ensemble", "ensemble-1-stage")}
+    best, single, *_ = fill(results)[4].rows
+    assert (best.ours, best.chosen) == (scores(0.7), winner)
+    assert single.chosen == ("baseline" if winner == "cascade" else winner)
+    assert f"| | ours ({winner}) | 0.9000" in to_markdown(fill(results))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "best"),
+    [
+        (scores(0.5, 0.4), scores(0.5, 0.5), "cascade"),  # the better mean Surface Dice
+        (
+            scores(0.5),
+            Scores(0.9, 0.5, 0.4, 0.8, 0.5, 0.2, 0.5, 0.5),
+            "cascade",
+        ),  # the tumor's Dice
+        (scores(0.5), scores(0.5), "seed-1"),  # the file's order
+    ],
+)
+def test_ties_do_not_depend_on_the_order_of_the_results(first, second, best):
+    results = {"seed-1": first, "cascade": second}
+    for order in (results, dict(reversed(results.items()))):
+        assert fill(order)[4].rows[0].chosen == best
+
+
+def test_without_results_there_is_no_best_model():
+    best, single, *_ = fill({"ensemble": OURS})[4].rows
+    assert (best.ours, best.chosen, single.ours, single.chosen) == (None,) * 4
+
+
+def test_rows_of_ensembles_are_those_of_the_experiment():
+    """Whatever they are called, and whichever of them is the final one."""
+    paper = load_experiment("paper.yaml")
+    other = paper.model_copy(
+        update={
+            "ensembles": {
+                "ensemble": ("baseline",),
+                "mine": ("seed-1", "cascade"),
+                "s": ("seed-1",),
+            },
+            "final": "mine",
+        }
+    )
+    results = {"ensemble": scores(0.1), "mine": scores(0.2), "s": scores(0.3)}
+    results["mine-postprocessed"] = scores(0.4)
+    five, six = fill(results, other)[4:6]
+    assert [row.ours and row.ours.md for row in five.rows] == [None, None, 0.3, 0.2]
+    assert [row.ours.md for row in six.rows] == [0.2, 0.4]
+    assert tables_with("mine", other) == [5, 6]
+    assert tables_with("mine-postprocessed", other) == [6]
+    assert tables_with("ensemble", other) == []
+    assert tables_with("ensemble", paper) == [5, 6]
+
+
+@pytest.mark.parametrize("form", TableFormat)
+def test_the_2d_network_has_a_row_without_figures_of_the_paper(form):
+    """Section 3 compares it in words; ours stand beside our 3D baseline's."""
+    text = write_tables(fill({"baseline-2d": scores(0.1234)}), form)
+    assert text.count("no figures in the paper") == 1
+    assert "0.1234" in text
+    planar = fill({"baseline-2d": scores(0.1234), "baseline": OURS})[-1]
+    assert [row.ours and row.ours.md for row in planar.rows] == [0.6, 0.1234]
+    assert planar.rows[1].paper is None
 
 
 @pytest.mark.parametrize("form", TableFormat)
 def test_what_was_not_run_is_marked(form):
     assert write_tables(fill({}), form).count(NOT_RUN) == MODELS
-    # seed 1 stands in Table 1, and in Table 5 as the best 1-stage model
-    assert write_tables(fill({"seed-1": OURS}), form).count(NOT_RUN) == MODELS - 2
+    # seed 1 stands in Table 1, and in Table 5 as the best model and the best 1-stage model
+    assert write_tables(fill({"seed-1": OURS}), form).count(NOT_RUN) == MODELS - 3
 
 
 def test_markdown_has_the_papers_line_and_ours_below():
@@ -154,7 +225,7 @@ def test_markdown_rows_have_all_columns():
 
 def test_latex_rows_have_all_columns():
     rows = [line for line in to_latex(fill({"seed-1": OURS})).splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 6 + 20 + MODELS
+    assert len(rows) == 7 + 22 + MODELS
     for row in rows:
         spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row))
         assert row.count("&") + spanned == len(COLUMNS)
@@ -173,7 +244,7 @@ def test_latex_floats_have_captions_and_labels_of_their_own():
     for known in PAPER_TABLES:
         assert rf"\caption{{{known.title}." in text
     for name in ("table", "tabular"):
-        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 6
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 7
 
 
 def test_latex_escapes_special_characters():

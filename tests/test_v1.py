@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+import renalseg
 from renalseg.errors import ModelError
+from renalseg.inference.scan import Scan
 from renalseg.models.checkpoints import FINAL, load_checkpoint
+from renalseg.models.install import install
 from renalseg.models.networks import build_network
 from renalseg.models.v1 import convert_v1, find_v1
 from renalseg.models.v1.unpickle import read_pickle
+from renalseg.volume import Volume
 from v1_models import STAGES, v1_network, v1_plans, write_v1
 
 CASES = [
@@ -164,3 +168,62 @@ def test_folders_of_other_names_are_said(tmp_path):
     (tmp_path / "a" / "b" / "plans.pkl").touch()
     with pytest.raises(ModelError, match="CONFIGURATION/TASK/TRAINER__PLANS"):
         find_v1(tmp_path)
+
+
+@pytest.fixture
+def kits(tmp_path):
+    """A model of KiTS, two folds with weights of their own, in v1's layout and installed."""
+    plans = v1_plans([STAGES["3d_fullres"]])
+    plans["transpose_forward"], plans["transpose_backward"] = [0, 1, 2], [0, 1, 2]
+    networks = [v1_network(plans, STAGES["3d_fullres"], seed=seed) for seed in (0, 1)]
+    for fold, network in enumerate(networks):
+        write_v1(tmp_path / "v1", "3d_fullres", plans, network, folds=(fold,))
+    labels = ("kidney", "tumor", "cyst")
+    return install(str(tmp_path / "v1"), tmp_path / "kits", labels).folder, networks
+
+
+def v1_scores(networks, hu):
+    """Of v1's own ``predict_3D``, averaged over folds as its ``predict_cases`` does."""
+    from nnunet.utilities.nd_softmax import softmax_helper
+
+    image = (np.clip(hu.astype(np.float32), -60, 300) - 100.5) / 70.25
+    total = 0
+    for network in networks:
+        network.inference_apply_nonlin, network.do_ds = softmax_helper, False
+        total += network.predict_3D(
+            image[None],
+            do_mirroring=True,
+            mirror_axes=(0, 1, 2),
+            use_sliding_window=True,
+            step_size=0.5,
+            patch_size=(16, 16, 16),
+            use_gaussian=True,
+            verbose=False,
+            mixed_precision=False,
+        )[1]
+    return total / len(networks)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_tiles_copies_and_folds_are_averaged_as_v1_does(kits, bare):
+    """By softmax, whether it is taken as an ensemble or its model folder as it is."""
+    folder, networks = kits
+    hu = np.random.RandomState(0).normal(90, 120, size=(20, 27, 16)).astype(np.int16)
+    wanted = v1_scores(networks, hu)
+    # v1's arrays are SimpleITK's; of a scan stored I-P-L they are canonical ones in reverse
+    volume = Volume(
+        hu.transpose(2, 1, 0),
+        np.array([[0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1.0]]),
+    )
+    segmenter = renalseg.load(
+        folder / "3d_fullres" if bare else folder, device="cpu", profile="exact"
+    )
+    (member,) = segmenter.members
+    scan = Scan(volume)
+    rows = list(member.networks[0].probability_rows(scan, scan.whole))
+    found = torch.stack(rows, 1).numpy().transpose(0, 3, 2, 1)
+    assert segmenter.how.average == "softmax"
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    assert np.array_equal(
+        segmenter.predict(volume).labels.array, wanted.argmax(0).transpose(2, 1, 0)
+    )

@@ -97,8 +97,9 @@ class Segmenter:
             clean: Whether to post-process (section 3.5 and the manifest's limits); None leaves it
                 to the manifest.
             device: A torch device, or ``auto``.
-            profile: ``exact`` computes what nnU-Net computes, ``balanced`` without mirrored copies,
-                ``fast`` with one network.
+            profile: ``exact`` computes what nnU-Net computes (v1 or v2, as the manifest's
+                ``fold_average`` says), ``balanced`` without mirrored copies, ``fast`` with one
+                network.
             roi: ``auto`` computes full resolution only around the kidneys, where the ensemble has a
                 network of lower resolution to find them; ``off`` computes all of the scan.
             backend: What runs networks on a CPU.
@@ -123,6 +124,7 @@ class Segmenter:
             fitted=finds and roi == "auto" and profile != "exact",
             mirror=chosen.mirror,
             like_nnunet=profile == "exact",
+            average=manifest.fold_average,
         )
         members = load_members(ensemble, how, chosen)
         files = {path for loaded in members for path in loaded.files}
@@ -256,6 +258,7 @@ class Segmenter:
             "step": self.how.step,
             "mirror": self.how.mirror,
             "precision": self.how.precision,
+            "fold_average": self.how.average,
             "large_ml": self.large_ml,
             **cleaning_settings(self.cleaning),
             "boxes": found.boxes,

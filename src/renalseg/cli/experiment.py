@@ -34,7 +34,8 @@ def run(
     liver: Path | None = typer.Option(
         None,
         "--liver",
-        help="LiTS training data (volume-N.nii, segmentation-N.nii) to pretrain on.",
+        help="LiTS training data (volume-N.nii, segmentation-N.nii) to pretrain on; without it the "
+        "published LiTS network is taken where it is installed.",
     ),
     output: Path = OUTPUT,
     recipe: list[str] | None = RECIPE,
@@ -66,7 +67,7 @@ def run(
     from renalseg.experiment.conduct import conduct, plan_run
 
     if dry_run:
-        described = plan_run(config, cohort, recipe, fold, everything=everything)
+        described = plan_run(config, cohort, recipe, fold, liver=liver, everything=everything)
         _show(described, as_json=as_json)
         return
     with TerminalReporter() as reporter:
@@ -206,13 +207,15 @@ def _show(described: dict[str, Any], *, as_json: bool) -> None:
             f"{_x(plan['kernel'])}, {plan['downsamplings']} down-samplings\n"
             f"intensity   clip {plan['clip_hu']} HU, mean {plan['mean_hu']}, std {plan['std_hu']}"
         )
+    typer.echo(f"folds       averaged by {described['fold_average']}")
     typer.echo(f"\n{len(described['runs'])} trainings")
     for run_ in described["runs"]:
         typer.echo(_line(run_))
     typer.echo(f"\n{len(described['ensembles'])} ensembles of held-out predictions")
     for ensemble in described["ensembles"]:
         tables = ", ".join(map(str, ensemble["tables"]))
-        typer.echo(f"  {ensemble['model']:<24} Table {tables}: {' + '.join(ensemble['members'])}")
+        where = f"Table {tables}" if tables else "in no table"
+        typer.echo(f"  {ensemble['model']:<24} {where}: {' + '.join(ensemble['members'])}")
 
 
 def _line(run_: dict[str, Any]) -> str:

@@ -36,6 +36,7 @@ def info(
         folds = ", ".join(str(fold) for fold in member.folds)
         stages = " then ".join(member.stages)
         typer.echo(f"{member.name}: {stages}, folds {folds}")
+    typer.echo(f"folds averaged by {manifest.fold_average}")
     typer.echo(f"post-processing: {'yes' if manifest.postprocess else 'no'}")
     typer.echo(f"trained on scans stored {manifest.storage}")
     if (ensemble.folder / CARD).is_file():
@@ -115,5 +116,4 @@ def install(
         typer.echo(f"  {name}: {folds} fold{'s' if folds > 1 else ''}")
     if done.is_ensemble:
         typer.echo(f"segment a scan:  renalseg predict SCAN -m {done.folder}")
-    first = next(done.folder.glob("*/fold_*/checkpoint_final.pth"))
-    typer.echo(f"start from it:   weights: {first}  (in an experiment file)")
+    typer.echo(f"start from it:   weights: {done.folder}  (in an experiment file)")

@@ -15,6 +15,10 @@ from renalseg.volume import Volume, read_labels
 
 KITS_NUMBER, KITS = 21, "KiTS"
 LIVER_NUMBER, LIVER = 29, "Liver"  # as nnU-Net's Task029_LITS
+KITS_DATASET, LIVER_DATASET = (
+    TrainingSet(number, title, (), (), splits=1).name
+    for number, title in ((KITS_NUMBER, KITS), (LIVER_NUMBER, LIVER))
+)
 
 
 def kits_training_set(
@@ -27,7 +31,7 @@ def kits_training_set(
     Raises:
         CohortError: If fewer complete cases remain than there are splits.
     """
-    labels = workspace.raw / TrainingSet(KITS_NUMBER, KITS, (), (), splits).name / "labelsTr"
+    labels = workspace.raw / KITS_DATASET / "labelsTr"
     cases = []
     with stage(reporter, f"check {len(cohort.cases)} cases"):
         for done, case in enumerate(cohort.cases):

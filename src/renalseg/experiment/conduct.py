@@ -11,23 +11,22 @@ from renalseg.cluster import cluster
 from renalseg.cohort import Cohort
 from renalseg.errors import ExperimentError
 from renalseg.experiment.cohorts import (
-    KITS,
-    KITS_NUMBER,
-    LIVER,
-    LIVER_NUMBER,
+    KITS_DATASET,
+    LIVER_DATASET,
     kits_training_set,
     liver_training_set,
 )
-from renalseg.experiment.config import load_experiment
+from renalseg.experiment.config import Experiment, load_experiment
 from renalseg.experiment.describe import describe
 from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
+from renalseg.experiment.settle import has_own_pretraining
 from renalseg.experiment.standing import Progress, look
+from renalseg.experiment.start_weights import with_default_weights
 from renalseg.experiment.tasks import tasks
-from renalseg.experiment.trainings import pretraining_task
+from renalseg.experiment.trainings import pretraining_tasks
 from renalseg.models.device import AUTO, resolve_device
-from renalseg.training.dataset import TrainingSet
 from renalseg.training.workspace import Workspace
 from renalseg.workers import default_workers, visible_gpus, worker_pool
 
@@ -38,10 +37,11 @@ def plan_run(
     recipes: Sequence[str] | None = None,
     folds: Sequence[int] | None = None,
     *,
+    liver: Path | None = None,
     everything: bool = False,
 ) -> dict[str, Any]:
     """Describe what a run would do; reads nothing of a case but that it is there."""
-    experiment = load_experiment(config)
+    experiment = _experiment(config, pretrains=liver is not None)
     chosen = experiment.select(recipes, everything=everything)
     names = [case.case_id for case in Cohort.open(cohort).cases]
     return describe(experiment, chosen, chosen_folds(experiment, folds), names)
@@ -67,7 +67,8 @@ def conduct(
     Args:
         config: Experiment file.
         cohort: Folder in KiTS layout.
-        liver: LiTS's training data, where a recipe is pretrained.
+        liver: LiTS's training data, for recipes that are pretrained; where it is absent they start
+            from the weights that the experiment names, or from the published LiTS network.
         output: Folder of the experiment.
         recipes: Names of those to run; None for the file's default.
         folds: Those to run; None for the file's own.
@@ -127,14 +128,18 @@ def progress_of(
     everything: bool = False,
 ) -> Progress:
     """Say where an experiment stands; it may be running."""
-    experiment = load_experiment(config)
+    workspace = Workspace(output)
+    experiment = _experiment(config, pretrains=has_own_pretraining(workspace))
     chosen = experiment.select(recipes, everything=everything)
-    workspace, dataset = Workspace(output), TrainingSet(KITS_NUMBER, KITS, (), (), 1).name
-    wanted = [(dataset, t) for t in tasks(experiment, chosen, chosen_folds(experiment, folds))]
-    if experiment.pretrains(chosen):
-        liver = TrainingSet(LIVER_NUMBER, LIVER, (), (), 1).name
-        wanted.insert(0, (liver, pretraining_task(experiment)))
-    return look(workspace, wanted)
+    first = [(LIVER_DATASET, task) for task in pretraining_tasks(experiment, chosen)]
+    rest = tasks(experiment, chosen, chosen_folds(experiment, folds))
+    return look(workspace, [*first, *((KITS_DATASET, task) for task in rest)])
+
+
+def _experiment(config: str, *, pretrains: bool) -> Experiment:
+    """Read an experiment; it pretrains itself, or starts from what is installed."""
+    experiment = load_experiment(config)
+    return experiment if pretrains else with_default_weights(experiment)
 
 
 def _job(
@@ -148,8 +153,8 @@ def _job(
     everything: bool,
     device: str,
 ) -> Job:
-    experiment = load_experiment(config)
     workspace = Workspace(output)
+    experiment = _experiment(config, pretrains=liver is not None)
     return Job(
         experiment=experiment,
         recipes=experiment.select(recipes, everything=everything),

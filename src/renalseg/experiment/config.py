@@ -8,7 +8,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from renalseg.errors import ExperimentError
-from renalseg.models.plans import PAPER_PLAN, Plan
+from renalseg.models.install import models_folder
+from renalseg.models.manifest import FoldAverage
+from renalseg.models.plans import FULLRES, LOWRES, PAPER_PLAN, Plan
 from renalseg.training.recipe import Recipe, Schedule
 
 #: Files that come with the package.
@@ -28,6 +30,15 @@ class PhantomSettings(BaseModel):
     tumor_mm: tuple[float, float] = (12.0, 96.0)
 
 
+class StageWeights(BaseModel):
+    """What stages start from by their resolution: a checkpoint, or a model's folder, of each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fullres: Path | None = None
+    lowres: Path | None = None
+
+
 class Experiment(BaseModel):
     """What an experiment file says.
 
@@ -39,11 +50,14 @@ class Experiment(BaseModel):
         folds: Those of them that are trained.
         held_out: How many held-out cases of each fold are predicted and scored; all when absent.
         pretraining: Schedule of the pretraining on liver and lesions.
-        weights: A checkpoint that pretrained recipes start from in place of that, such as one of
-            an installed model; relative to the experiment file. It must not have seen the cohort's
-            cases, or the validation is not one.
+        weights: What pretrained recipes start from in place of that: the name of an installed
+            model, a model's folder or checkpoint, or one of these for each resolution; relative to
+            the experiment file. It must not have seen the cohort's cases, or the validation is not
+            one. When absent, see :func:`renalseg.experiment.start_weights.with_default_weights`.
         recipes: Every model.
         default: Names of the recipes that run when ``--all`` is not asked for; all when absent.
+        fold_average: What is averaged over tiles, mirrored copies and folds: ``softmax`` as in the
+            paper's nnU-Net v1, or ``logits`` as in v2.
         ensembles: For each ensemble its members' names.
         final: The ensemble that is post-processed and kept for ``renalseg predict``.
     """
@@ -57,9 +71,10 @@ class Experiment(BaseModel):
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     held_out: int | None = Field(default=None, ge=1)
     pretraining: Schedule = Schedule()
-    weights: Path | None = None
+    weights: Path | StageWeights | None = None
     recipes: tuple[Recipe, ...] = Field(min_length=1)
     default: tuple[str, ...] | None = None
+    fold_average: FoldAverage = "softmax"
     ensembles: dict[str, tuple[str, ...]] = {}
     final: str = "ensemble"
 
@@ -70,15 +85,20 @@ class Experiment(BaseModel):
             return self.plan
         return PAPER_PLAN if self.plan == "paper" else None
 
-    @property
-    def pretraining_recipe(self) -> Recipe:
-        """The network that pretrained recipes start from."""
-        return Recipe(name="pretraining", schedule=self.pretraining)
+    def pretraining_recipe(self, resolution: str) -> Recipe:
+        """The network of a resolution that pretrained recipes start from."""
+        configuration = "lowres" if resolution == LOWRES else "fullres"
+        return Recipe(name="pretraining", configuration=configuration, schedule=self.pretraining)
 
-    def pretrains(self, recipes: Sequence[Recipe]) -> bool:
-        """Whether the recipes need a pretraining of this experiment's own."""
-        stages = (recipe.at(stage) for recipe in recipes for stage in recipe.stages)
-        return self.weights is None and any(stage.pretrained for stage in stages)
+    def start_resolutions(self, recipes: Sequence[Recipe]) -> tuple[str, ...]:
+        """The resolutions of the networks that recipes start from: of a stage its own."""
+        stages = [stage for r in recipes for stage in r.stages if r.at(stage).pretrained]
+        needed = {start_resolution(stage) for stage in stages}
+        return tuple(name for name in (FULLRES, LOWRES) if name in needed)
+
+    def pretrainings(self, recipes: Sequence[Recipe]) -> tuple[str, ...]:
+        """The resolutions at which the experiment has to pretrain networks of its own."""
+        return self.start_resolutions(recipes) if self.weights is None else ()
 
     def select(self, names: Sequence[str] | None, *, everything: bool) -> tuple[Recipe, ...]:
         """The recipes to run.
@@ -111,6 +131,11 @@ class Experiment(BaseModel):
         return self
 
 
+def start_resolution(stage: str) -> str:
+    """The resolution of the weights that a stage starts from: low for low, else full."""
+    return LOWRES if stage == LOWRES else FULLRES
+
+
 def load_experiment(source: str | Path) -> Experiment:
     """Read an experiment file, or one of those that come with the package by its name.
 
@@ -140,7 +165,7 @@ def load_experiment(source: str | Path) -> Experiment:
             recipe["schedule"] = {**schedule, **recipe.get("schedule", {})}
         content["pretraining"] = {**schedule, **content.get("pretraining", {})}
         if content.get("weights") is not None:
-            content["weights"] = path.parent.absolute() / Path(content["weights"]).expanduser()
+            content["weights"] = _located(content["weights"], path.parent.absolute())
         return Experiment.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
@@ -148,3 +173,12 @@ def load_experiment(source: str | Path) -> Experiment:
         raise ExperimentError(f"{source}: {where}: {first['msg']}") from error
     except (TypeError, AttributeError) as error:
         raise ExperimentError(f"{source}: schedule and recipes must be mappings") from error
+
+
+def _located(weights: Any, folder: Path) -> Any:
+    """Weights as an experiment file names them, as paths."""
+    if isinstance(weights, dict):
+        return {name: _located(path, folder) for name, path in weights.items()}
+    place = folder / Path(weights).expanduser()
+    installed = models_folder() / str(weights)
+    return installed if not place.exists() and installed.is_dir() else place

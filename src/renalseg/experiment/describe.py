@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from renalseg.experiment.config import Experiment
-from renalseg.experiment.paper_tables import PAPER_TABLES
+from renalseg.experiment.config import Experiment, start_resolution
+from renalseg.experiment.heldout import POSTPROCESSED
+from renalseg.experiment.paper_tables import tables_with
+from renalseg.experiment.start_weights import checkpoint_for
 from renalseg.experiment.tasks import Task, tasks
 from renalseg.models.plans import CASCADE, FULLRES, Plan, nnunet_plans
 from renalseg.training.dataset import crossval_splits
@@ -30,24 +32,21 @@ def describe(
     splits = crossval_splits(sorted(names), experiment.splits)
     sizes = [(len(split["train"]), len(split["val"])) for split in splits]
     runs = [_run(experiment, task, *sizes[task.fold]) for task in tasks(experiment, recipes, folds)]
-    if experiment.pretrains(recipes):
-        runs.insert(0, _pretraining(experiment))
+    first = [_pretraining(experiment, name) for name in experiment.pretrainings(recipes)]
+    final = experiment.final + POSTPROCESSED
     return {
         "experiment": experiment.name,
         "cases": len(names),
         "splits": [{"train": train, "validate": validate} for train, validate in sizes],
         "plan": _plan(experiment.fixed_plan),
-        "runs": runs,
+        "fold_average": experiment.fold_average,
+        "runs": [*first, *runs],
         "ensembles": [
-            {"model": name, "tables": _tables(name), "members": list(members)}
-            for name, members in experiment.ensembles.items()
-        ]
-        + [
-            {
-                "model": f"{experiment.final}-postprocessed",
-                "tables": _tables(f"{experiment.final}-postprocessed"),
-                "members": list(experiment.ensembles[experiment.final]),
-            }
+            {"model": name, "tables": tables_with(name, experiment), "members": list(members)}
+            for name, members in (
+                *experiment.ensembles.items(),
+                (final, experiment.ensembles[experiment.final]),
+            )
         ],
     }
 
@@ -76,16 +75,14 @@ def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[
     term = recipe.regularization
     described: dict[str, Any] = {
         "model": recipe.name,
-        "tables": _tables(recipe.name),
+        "tables": tables_with(recipe.name, experiment),
         "stage": task.stage,
         "fold": task.fold,
         "train": train,
         "validate": validate,
         "annotations": recipe.variant,
-        "initial_weights": _start(experiment) if recipe.pretrained else RANDOM,
-        "loss": "Dice + cross-entropy"
-        if term is None
-        else f"Dice + cross-entropy + {term.weight:g} x {_loss_name(term)} loss",
+        "initial_weights": _start(experiment, task.stage) if recipe.pretrained else RANDOM,
+        "loss": loss_name(recipe),
         "lambda": None if term is None else term.weight,
         "beta": None if term is None else term.beta,
         **_schedule(recipe.schedule),
@@ -93,17 +90,18 @@ def _run(experiment: Experiment, task: Task, train: int, validate: int) -> dict[
     return described | _resolution(plan, task.stage)
 
 
-def _start(experiment: Experiment) -> str:
+def _start(experiment: Experiment, stage: str) -> str:
+    resolution = start_resolution(stage)
     if experiment.weights is not None:
-        return str(experiment.weights)
-    return "pretrained on liver and lesions (LiTS)"
+        return str(checkpoint_for(experiment.weights, resolution))
+    return f"{resolution}, pretrained on liver and lesions (LiTS)"
 
 
-def _pretraining(experiment: Experiment) -> dict[str, Any]:
+def _pretraining(experiment: Experiment, resolution: str) -> dict[str, Any]:
     return {
         "model": "pretraining",
         "tables": [],
-        "stage": "3d_fullres",
+        "stage": resolution,
         "fold": 0,
         "annotations": "liver and lesions (LiTS)",
         "initial_weights": RANDOM,
@@ -111,7 +109,7 @@ def _pretraining(experiment: Experiment) -> dict[str, Any]:
         "lambda": None,
         "beta": None,
         **_schedule(experiment.pretraining),
-        **_resolution(experiment.fixed_plan, "3d_fullres"),
+        **_resolution(experiment.fixed_plan, resolution),
     }
 
 
@@ -130,7 +128,13 @@ def _resolution(plan: Plan | None, stage: str) -> dict[str, Any]:
     }
 
 
-def _loss_name(term: Regularization) -> str:
+def loss_name(recipe: Recipe) -> str:
+    """The loss that a stage is trained with (eq. 1)."""
+    term, loss = recipe.regularization, "Dice + cross-entropy"
+    return loss if term is None else f"{loss} + {term.weight:g} x {_term_name(term)} loss"
+
+
+def _term_name(term: Regularization) -> str:
     """The term as the paper names it, and by its neighbours where the paper has none."""
     name = {4: "image", 6: "volume"}.get(term.neighbours, f"{term.neighbours}-neighbour")
     return name if term.dilation == 1 else f"{name} (dilation {term.dilation})"
@@ -144,7 +148,3 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
         "momentum": schedule.momentum,
         "foreground_oversampling": schedule.foreground_oversampling,
     }
-
-
-def _tables(name: str) -> list[int]:
-    return [table.number for table in PAPER_TABLES if any(row.run == name for row in table.rows)]

@@ -30,7 +30,7 @@ def predict_held_out(
     folder: Path,
     pool: Executor,
     *,
-    device: str = "cpu",
+    how: How | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Predict what each fold held out, with single models and with ensembles, each model once.
@@ -43,7 +43,7 @@ def predict_held_out(
         final: The set that is also kept post-processed (section 3.5).
         folder: Where the sets' folders go; predictions that stand there are kept.
         pool: Where cases are predicted.
-        device: A torch device.
+        how: How networks are run; as nnU-Net v2 does on a CPU when absent.
         on_progress: Called with finished and all cases.
     """
     images = {case.case_id: case.image for case in training_set.cases}
@@ -69,7 +69,7 @@ def predict_held_out(
                     folder,
                     case_id,
                     fold,
-                    device,
+                    how or How(),
                 )
             )
     for done, future in enumerate(futures, 1):
@@ -86,10 +86,10 @@ def _predict_case(
     folder: Path,
     case_id: str,
     fold: int,
-    device: str,
+    how: How,
 ) -> None:
     """Predict one case; runs in a worker."""
-    members = {name: _member(name, stages, fold, device) for name, stages in models.items()}
+    members = {name: _member(name, stages, fold, how) for name, stages in models.items()}
     scan = Scan(read_image(image))
     for name, labels in run_ensemble(list(members.values()), scan, sets).labels.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -101,9 +101,9 @@ def _predict_case(
 
 
 @cache
-def _member(name: str, stages: tuple[Path, ...], fold: int, device: str) -> LoadedMember:
+def _member(name: str, stages: tuple[Path, ...], fold: int, how: How) -> LoadedMember:
     """A model of one fold; a worker loads it once."""
-    return LoadedMember.load(name, stages, [fold], How(device=device))
+    return LoadedMember.load(name, stages, [fold], how)
 
 
 def _stands(folder: Path, name: str, case_id: str, final: str) -> bool:

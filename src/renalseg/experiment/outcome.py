@@ -11,8 +11,9 @@ from renalseg.evaluation.details_file import DETAILS_FILE, write_details
 from renalseg.evaluation.result import CaseResult
 from renalseg.evaluation.subgroups import find_clinical, read_clinical, subgroups
 from renalseg.evaluation.summary import summarise
+from renalseg.experiment.cohorts import LIVER_DATASET
 from renalseg.experiment.heldout import POSTPROCESSED, prediction_path
-from renalseg.experiment.paper_tables import fill
+from renalseg.experiment.paper_tables import best_model, fill
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, ensemble_folder, predictions_folder
 from renalseg.experiment.scoring import evaluate_sets
@@ -23,7 +24,10 @@ from renalseg.files import write_text
 from renalseg.labels import HECS
 from renalseg.metrics import CaseScore, mean_score, write_scores
 from renalseg.metrics.scores_file import SAMPLES_FILE
+from renalseg.models.plans import FULLRES, LOWRES
 from renalseg.report import CaseView, Curve, DrawnCase, draw, write_report
+from renalseg.report.method import Method
+from renalseg.report.method_figure import method_svg
 from renalseg.training.curves import CURVES
 from renalseg.training.dataset import TrainingCase
 from renalseg.volume import read_image, read_labels
@@ -44,6 +48,7 @@ class Outcome:
         tables: The files that they are written to.
         report: ``report.html``.
         ensemble: The final ensemble's folder, or None where a member was not trained.
+        headline: The final ensemble, cleaned; the best model where that was not made.
         to_look_at: A held-out scan with the mask that was found in it, if one was predicted.
     """
 
@@ -52,6 +57,7 @@ class Outcome:
     tables: Mapping[TableFormat, Path]
     report: Path
     ensemble: Path | None
+    headline: str | None = None
     to_look_at: tuple[Path, Path] | None = None
 
     def text(self, form: TableFormat = TableFormat.MARKDOWN) -> str:
@@ -59,11 +65,10 @@ class Outcome:
         return write_tables(self.filled, form)
 
     def summary(self) -> dict[str, tuple[float, float]]:
-        """Dice and Surface Dice per HEC of the best that there is: the cleaned ensemble first."""
-        best = next((name for name in reversed(self.results)), None)
-        if best is None:
+        """Dice and Surface Dice per HEC of the final ensemble, or of the best model without it."""
+        if self.headline is None:
             return {}
-        values = self.results[best].values
+        values = self.results[self.headline].values
         return {hec.title: (values[i], values[i + 3]) for i, hec in enumerate(HECS)}
 
 
@@ -80,19 +85,23 @@ def conclude(
         found = _evaluate(job, cohort, names, held_out, pool, reporter)
     scores = {name: {c: r.score for c, r in of.items()} for name, of in found.items()}
     results = {name: Scores.of(mean_score(of.values())) for name, of in scores.items()}
-    filled = fill(results)
+    filled = fill(results, job.experiment)
     tables = {form: root / form.file_name for form in TableFormat}
     for form, path in tables.items():
         write_text(write_tables(filled, form), path)
     report = root / "report.html"
     _write_statistics(job, cohort, found)
-    best = names[-1] if names else None
-    outcome = Outcome(results, filled, tables, report, _ensemble(job), _to_look_at(job, names))
+    final = job.experiment.final + POSTPROCESSED
+    best = final if final in results else best_model(results, results)
+    outcome = Outcome(
+        results, filled, tables, report, _ensemble(job), best, _to_look_at(job, names)
+    )
     with stage(reporter, "draw the page"):
         write_report(
             report,
             tables=filled,
             curves=list(_curves(job)),
+            method=method_svg(Method.of(job.experiment)),
             cases=_draw(job, scores.get(best, {}) if best else {}, held_out, pool, reporter),
             title=f"renalseg: experiment {job.experiment.name}",
             summary=[
@@ -197,9 +206,9 @@ def _draw_case(case: TrainingCase, before: Path, after: Path, score: CaseScore |
 
 
 def _curves(job: Job) -> Iterator[Curve]:
-    runs = [(recipe, job.dataset) for recipe in job.trained]
-    if job.pretraining_set is not None:
-        runs.insert(0, (job.experiment.pretraining_recipe, job.pretraining_set.name))
+    first = [job.experiment.pretraining_recipe(name) for name in (FULLRES, LOWRES)]
+    runs = [(recipe, LIVER_DATASET) for recipe in first]
+    runs += [(recipe, job.dataset) for recipe in job.trained]
     for recipe, dataset in runs:
         for name in recipe.stages:
             model = job.workspace.model(recipe.name, dataset, name)

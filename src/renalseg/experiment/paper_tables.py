@@ -1,13 +1,16 @@
 """The paper's Tables 1-6: its figures, and ours put beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from renalseg.experiment.config import Experiment, load_experiment
+from renalseg.experiment.heldout import POSTPROCESSED
 from renalseg.experiment.tables import Row, Scores, Table
 
-#: Stands for the single-stage model with the best mean Dice among those that ran.
-BEST_SINGLE_STAGE = "best-1-stage"
-SINGLE_STAGE = ("baseline", "seed-1", "seed-2", "seed-3", "pretrained", "image-loss", "volume-loss")
+#: Stand for the best model, and the best single-stage one, among those that ran.
+BEST, BEST_SINGLE_STAGE = "best", "best-1-stage"
+#: Ensembles by their names in paper.yaml; of another file those that take their part.
+SINGLE_STAGE_ENSEMBLE, FINAL = "ensemble-1-stage", "ensemble"
 
 _PUBLISHED = Row(
     "baseline ([9])",
@@ -87,24 +90,24 @@ PAPER_TABLES = (
         5,
         "Model ensemble",
         (
-            Row("best model (cascade)", "cascade", _CASCADE),
+            Row("best model (cascade)", BEST, _CASCADE),
             Row("best 1-stage model", BEST_SINGLE_STAGE, _PRETRAINED),
             Row(
                 "ensemble of 1-stage models",
-                "ensemble-1-stage",
+                SINGLE_STAGE_ENSEMBLE,
                 Scores(0.9674, 0.8667, 0.8535, 0.9363, 0.7610, 0.7442, 0.8959, 0.8138),
             ),
-            Row("final ensemble", "ensemble", _ENSEMBLE),
+            Row("final ensemble", FINAL, _ENSEMBLE),
         ),
     ),
     Table(
         6,
         "Results with postprocessing applied to our final ensemble segmentations",
         (
-            Row("without postprocessing", "ensemble", _ENSEMBLE),
+            Row("without postprocessing", FINAL, _ENSEMBLE),
             Row(
                 "with postprocessing",
-                "ensemble-postprocessed",
+                FINAL + POSTPROCESSED,
                 Scores(0.9715, 0.8790, 0.8638, 0.9415, 0.7751, 0.7569, 0.9047, 0.8245),
             ),
         ),
@@ -112,20 +115,77 @@ PAPER_TABLES = (
 )
 
 
-def fill(results: Mapping[str, Scores]) -> tuple[Table, ...]:
+#: The paper compares the 2D U-Net in words alone.
+PLANAR_TABLE = Table(
+    None,
+    "2D against 3D U-Net; the paper, without figures: faster to train, significantly inferior on "
+    "tumor and cyst, on par for the kidney",
+    (
+        Row("3D U-Net, baseline (our)", "baseline", _BASELINE.paper),
+        Row("2D U-Net", "baseline-2d", None),
+    ),
+)
+
+
+def fill(results: Mapping[str, Scores], experiment: Experiment | None = None) -> tuple[Table, ...]:
     """Put our figures beside the paper's.
 
     Args:
         results: Mean scores by recipe or ensemble.
+        experiment: What they are results of; the paper's own when absent.
     """
-    single = [results[name] for name in SINGLE_STAGE if name in results]
-    known = dict(results)
-    if single:
-        known[BEST_SINGLE_STAGE] = max(single, key=lambda scores: scores.md)
+    experiment = experiment or load_experiment("paper.yaml")
+    names = [recipe.name for recipe in experiment.recipes]
+    chosen = {
+        BEST: best_model(names, results),
+        BEST_SINGLE_STAGE: best_model(_single_stage(experiment), results),
+    }
+    ensembles = _ensembles(experiment)
+
+    def filled(row: Row) -> Row:
+        run = row.run or ""
+        name = chosen[run] if run in chosen else ensembles.get(run, run)
+        return replace(row, ours=results.get(name or ""), chosen=chosen.get(run))
+
     return tuple(
-        replace(
-            table,
-            rows=tuple(replace(row, ours=known.get(row.run or "")) for row in table.rows),
-        )
-        for table in PAPER_TABLES
+        replace(table, rows=tuple(filled(row) for row in table.rows))
+        for table in (*PAPER_TABLES, PLANAR_TABLE)
     )
+
+
+def best_model(names: Iterable[str], results: Mapping[str, Scores]) -> str | None:
+    """The model with the best mean Dice, or None if none of them ran.
+
+    Ties go to the better mean Surface Dice, then tumor Dice, then to the first of the names.
+    """
+    ran = [name for name in names if name in results]
+    return max(
+        ran, key=lambda name: (results[name].md, results[name].msd, results[name].d3), default=None
+    )
+
+
+def tables_with(name: str, experiment: Experiment) -> list[int]:
+    """Numbers of the paper's tables with a row for a recipe or ensemble, whatever the results."""
+    ensembles = _ensembles(experiment)
+    return [
+        table.number
+        for table in PAPER_TABLES
+        if table.number is not None
+        and any(row.run and ensembles.get(row.run, row.run) == name for row in table.rows)
+    ]
+
+
+def _single_stage(experiment: Experiment) -> list[str]:
+    return [r.name for r in experiment.recipes if r.configuration != "cascade"]
+
+
+def _ensembles(experiment: Experiment) -> dict[str, str]:
+    """The experiment's ensembles by the names that they have in the paper's tables."""
+    final = experiment.final
+    members = set(experiment.ensembles[final]) & set(_single_stage(experiment))
+    alike = (name for name, of in experiment.ensembles.items() if set(of) == members)
+    return {
+        SINGLE_STAGE_ENSEMBLE: next(alike, SINGLE_STAGE_ENSEMBLE),
+        FINAL: final,
+        FINAL + POSTPROCESSED: final + POSTPROCESSED,
+    }

@@ -12,17 +12,19 @@ from renalseg.experiment.config import Experiment
 from renalseg.experiment.failures import failure_line
 from renalseg.experiment.heldout import predict_held_out
 from renalseg.experiment.progress import Reporter, stage
-from renalseg.experiment.settle import settle
+from renalseg.experiment.settle import PREDICTIONS, settle
+from renalseg.experiment.start_weights import check_start
 from renalseg.experiment.steps import run_steps
 from renalseg.experiment.tasks import Task, is_done, tasks
 from renalseg.experiment.trainings import (
-    PRETRAIN,
     finished_epochs,
-    pretraining_task,
+    pretraining_tasks,
+    pretraining_title,
     training_steps,
 )
+from renalseg.inference.network import How
 from renalseg.models.ensemble import Ensemble, write_ensemble
-from renalseg.models.plans import FULLRES, preprocessed_as
+from renalseg.models.plans import preprocessed_as
 from renalseg.training.annotations import Annotations, needed_variants
 from renalseg.training.dataset import TrainingSet
 from renalseg.training.preprocess import prepare, preprocess_case
@@ -40,7 +42,8 @@ class Job:
         folds: Those of its folds to run.
         workspace: Where everything is written.
         training_set: The cohort's complete cases.
-        pretraining_set: Liver and lesions; needed where a recipe is pretrained.
+        pretraining_set: Liver and lesions; needed where a recipe is pretrained and the experiment
+            names no weights.
         device: A torch device.
         share: Processes, and GPUs, that share each training's batch.
     """
@@ -102,12 +105,9 @@ def run(job: Job, pool: Executor, reporter: Reporter) -> None:
         ExperimentError: If the workspace holds another experiment, or data or weights are
             missing.
     """
-    weights = job.experiment.weights
-    if weights is not None and not weights.is_file():
-        raise ExperimentError(
-            f"{weights}: no such checkpoint to start from; see weights in the experiment file"
-        )
-    settle(job.workspace, job.experiment, job.training_set)
+    has_liver = job.pretraining_set is not None
+    check_start(job.experiment, job.recipes, has_liver=has_liver)
+    settle(job.workspace, job.experiment, job.recipes, job.training_set)
     wanted = tasks(job.experiment, job.recipes, job.folds)
     _preprocess(job, pool, reporter)
     _train(job, wanted, pool, reporter)
@@ -120,7 +120,7 @@ def run(job: Job, pool: Executor, reporter: Reporter) -> None:
             job.experiment.final,
             predictions_folder(job.workspace),
             pool,
-            device=job.device,
+            how=How(device=job.device, average=job.experiment.fold_average),
             on_progress=reporter.update,
         )
     if job.experiment.final in job.sets():
@@ -130,7 +130,7 @@ def run(job: Job, pool: Executor, reporter: Reporter) -> None:
 
 def predictions_folder(workspace: Workspace) -> Path:
     """Where the held-out predictions stand, one folder per model or ensemble."""
-    return workspace.root / "predictions"
+    return workspace.root / PREDICTIONS
 
 
 def ensemble_folder(workspace: Workspace) -> Path:
@@ -143,7 +143,8 @@ def keep_ensemble(job: Job) -> Ensemble:
     folder = ensemble_folder(job.workspace)
     names = job.experiment.ensembles[job.experiment.final]
     members = {r.name: job.models(r) for r in job.experiment.recipes if r.name in names}
-    return write_ensemble(folder, members, job.folds)
+    average = job.experiment.fold_average
+    return write_ensemble(folder, members, job.folds, fold_average=average)
 
 
 def _preprocess(job: Job, pool: Executor, reporter: Reporter) -> None:
@@ -152,18 +153,13 @@ def _preprocess(job: Job, pool: Executor, reporter: Reporter) -> None:
         plans = prepare(job.workspace, job.training_set, job.experiment.fixed_plan)
         variants = _needed_variants(job.recipes)
         _preprocess_cases(job, job.training_set, plans, variants, pool, reporter)
-    pretrained = [recipe.name for recipe in job.recipes if job.experiment.pretrains([recipe])]
-    if not pretrained:
+    resolutions, liver = job.experiment.pretrainings(job.recipes), job.pretraining_set
+    if not resolutions or liver is None:
         return
-    liver = job.pretraining_set
-    if liver is None:
-        raise ExperimentError(
-            f"{', '.join(pretrained)}: needs liver data to pretrain on; give the folder of LiTS's "
-            "training data, or name weights in the experiment file"
-        )
     with stage(reporter, "preprocess liver and lesions"):
         plans = prepare(job.workspace, liver, plans)
-        _preprocess_cases(job, liver, plans, {FULLRES: ("majority",)}, pool, reporter)
+        labels: dict[str, tuple[Annotations, ...]] = dict.fromkeys(resolutions, ("majority",))
+        _preprocess_cases(job, liver, plans, labels, pool, reporter)
 
 
 def _needed_variants(recipes: Sequence[Recipe]) -> dict[str, tuple[Annotations, ...]]:
@@ -195,8 +191,10 @@ def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> 
         job.workspace, job.dataset, liver, job.experiment, wanted, job.device, job.share
     )
     trainings = [(job.dataset, task) for task in wanted]
-    if liver and any(step.title == PRETRAIN for step in steps):
-        trainings.append((liver, pretraining_task(job.experiment)))
+    titles = {step.title for step in steps}
+    for task in pretraining_tasks(job.experiment, job.recipes):
+        if liver and pretraining_title(task.stage) in titles:
+            trainings.append((liver, task))
     total = sum(task.recipe.schedule.epochs for _, task in trainings)
     logs = job.workspace.root / "logs"
 

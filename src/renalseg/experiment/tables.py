@@ -9,6 +9,7 @@ COLUMNS = ("D1", "D2", "D3", "SD1", "SD2", "SD3", "MD", "MSD")
 #: The columns whose best figure, with all that tie with it, the paper prints in bold.
 MARKED = ("MD", "MSD")
 NOT_RUN = "not run"
+NO_FIGURES = "no figures in the paper"
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,16 @@ class Row:
     Attributes:
         model: Its name in the paper.
         run: The recipe or ensemble of ours that it is; None for figures published by others.
-        paper: The paper's figures.
+        paper: The paper's figures; None where it gives none.
         ours: Our figures; None where the model was not run.
+        chosen: Our model whose figures these are, where the results decide which one it is.
     """
 
     model: str
     run: str | None
-    paper: Scores
+    paper: Scores | None
     ours: Scores | None = None
+    chosen: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,29 +79,47 @@ class PrintedRow:
 
     Attributes:
         model: Its name in the paper.
-        paper: The paper's figures, one per column.
+        paper: The paper's figures, one per column; empty where it gives none.
         ours: Ours below them; empty where the model was not run, None where it is none of ours.
+        source: Whose our figures are: ``ours``, with the model's name where the results chose it.
     """
 
     model: str
     paper: tuple[Figure, ...]
     ours: tuple[Figure, ...] | None
+    source: str = "ours"
 
 
 @dataclass(frozen=True)
 class Table:
-    """One of the paper's tables."""
+    """One of the paper's tables, or a comparison that it gives in words.
 
-    number: int
+    Attributes:
+        number: Its number in the paper; None where the paper has no such table.
+        title: Its caption.
+        rows: Its models.
+    """
+
+    number: int | None
     title: str
     rows: tuple[Row, ...]
+
+    @property
+    def heading(self) -> str:
+        """What comes before the title: its number, or the section whose words it tests."""
+        return "Section 3." if self.number is None else f"Table {self.number}."
 
     def printed(self) -> tuple[PrintedRow, ...]:
         """The rows as they are printed; the paper's figures and ours are marked separately."""
         paper = _figures([row.paper for row in self.rows])
         ours = _figures([row.ours for row in self.rows])
         return tuple(
-            PrintedRow(row.model, theirs, None if row.run is None else found)
+            PrintedRow(
+                row.model,
+                theirs,
+                None if row.run is None else found,
+                f"ours ({row.chosen})" if row.chosen else "ours",
+            )
             for row, theirs, found in zip(self.rows, paper, ours, strict=True)
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from renalseg.experiment.table_format import TableFormat
-from renalseg.experiment.tables import COLUMNS, NOT_RUN, Figure, Table
+from renalseg.experiment.tables import COLUMNS, NO_FIGURES, NOT_RUN, Figure, Table
 
 #: What a reader must know of all tables.
 LEGEND = (
@@ -68,17 +68,19 @@ def to_markdown(tables: Sequence[Table]) -> str:
     """Write tables as Markdown, with their legend."""
     lines = [LEGEND, ""]
     for table in tables:
-        lines += [f"**Table {table.number}.** {table.title}", ""]
+        lines += [f"**{table.heading}** {table.title}", ""]
         lines += [f"| Model | | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
         for row in table.printed():
             model = row.model.replace("|", "\\|")
-            lines.append(f"| {model} | paper | {_cells(row.paper, '**{}**')} |")
-            if row.ours:
-                lines.append(f"| | ours | {_cells(row.ours, '**{}**')} |")
-            elif row.ours is not None:
-                lines.append(f"| | ours | {NOT_RUN} |{' |' * (len(COLUMNS) - 1)}")
+            lines.append(f"| {model} | paper | {_markdown_cells(row.paper, NO_FIGURES)} |")
+            if row.ours is not None:
+                lines.append(f"| | {row.source} | {_markdown_cells(row.ours, NOT_RUN)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _markdown_cells(figures: Sequence[Figure], missing: str) -> str:
+    return _cells(figures, "**{}**") if figures else missing + " |" * (len(COLUMNS) - 1)
 
 
 def to_latex(tables: Sequence[Table]) -> str:
@@ -94,7 +96,7 @@ def _latex(table: Table) -> str:
         r"\footnotesize",
         r"\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{caption}}}",
-        rf"\label{{tab:renalseg-{table.number}}}",
+        rf"\label{{tab:renalseg-{table.number or '2d'}}}",
         r"\smallskip",
         rf"\begin{{tabular}}{{@{{}}l*{{{len(COLUMNS)}}}{{c}}@{{}}}}",
         r"\toprule",
@@ -102,15 +104,15 @@ def _latex(table: Table) -> str:
         r"\midrule",
     ]
     for row in table.printed():
-        lines.append(_latex_line(_latex_text(row.model), row.paper))
+        lines.append(_latex_line(_latex_text(row.model), row.paper, NO_FIGURES))
         if row.ours is not None:
-            lines.append(_latex_line(r"\quad ours", row.ours))
+            lines.append(_latex_line(rf"\quad {_latex_text(row.source)}", row.ours, NOT_RUN))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _latex_line(name: str, figures: Sequence[Figure]) -> str:
-    missing = rf"\multicolumn{{{len(COLUMNS)}}}{{l}}{{{NOT_RUN}}}"
-    return rf"{name} & {_cells(figures, _LATEX_BOLD, ' & ') if figures else missing} \\"
+def _latex_line(name: str, figures: Sequence[Figure], missing: str) -> str:
+    spanning = rf"\multicolumn{{{len(COLUMNS)}}}{{l}}{{{missing}}}"
+    return rf"{name} & {_cells(figures, _LATEX_BOLD, ' & ') if figures else spanning} \\"
 
 
 def _latex_text(text: str) -> str:
@@ -127,23 +129,24 @@ def html_table(table: Table) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Model", "Source", *COLUMNS))
     lines = [
         "<table>",
-        f"<caption>Table {table.number}. {escape(table.title)}</caption>",
+        f"<caption>{table.heading} {escape(table.title)}</caption>",
         f"<thead><tr>{head}</tr></thead>",
     ]
     for row in table.printed():
         span = 1 if row.ours is None else 2
         model = f'<th scope="rowgroup" rowspan="{span}">{escape(row.model)}</th>'
-        lines.append(f'<tbody>\n<tr class="paper">{model}{_html_line("paper", row.paper)}</tr>')
+        paper = _html_line("paper", row.paper, NO_FIGURES)
+        lines.append(f'<tbody>\n<tr class="paper">{model}{paper}</tr>')
         if row.ours is not None:
-            lines.append(f'<tr class="ours">{_html_line("ours", row.ours)}</tr>')
+            lines.append(f'<tr class="ours">{_html_line(row.source, row.ours, NOT_RUN)}</tr>')
         lines.append("</tbody>")
     return "\n".join([*lines, "</table>"])
 
 
-def _html_line(source: str, figures: Sequence[Figure]) -> str:
+def _html_line(source: str, figures: Sequence[Figure], missing: str) -> str:
     cells = f"<td>{_cells(figures, '<b>{}</b>', '</td><td>')}</td>"
-    missing = f'<td class="missing" colspan="{len(COLUMNS)}">{NOT_RUN}</td>'
-    return f'<th scope="row">{source}</th>{cells if figures else missing}'
+    spanning = f'<td class="missing" colspan="{len(COLUMNS)}">{missing}</td>'
+    return f'<th scope="row">{escape(source)}</th>{cells if figures else spanning}'
 
 
 def _cells(figures: Iterable[Figure], bold: str, between: str = " | ") -> str:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from renalseg.experiment.config import Experiment
+from renalseg.experiment.config import Experiment, start_resolution
+from renalseg.experiment.start_weights import checkpoint_for
 from renalseg.experiment.steps import Step
 from renalseg.experiment.tasks import Task, is_done
 from renalseg.models.checkpoints import FINAL
-from renalseg.models.plans import CASCADE, FULLRES, LOWRES
+from renalseg.models.plans import CASCADE, LOWRES
 from renalseg.training.cascade import predict_next_stage
 from renalseg.training.curves import CURVES
 from renalseg.training.parallel import train_fold_in_parallel
@@ -19,9 +20,17 @@ from renalseg.training.workspace import Workspace
 PRETRAIN = "pretrain on liver and lesions"
 
 
-def pretraining_task(experiment: Experiment) -> Task:
-    """The network that pretrained recipes start from."""
-    return Task(experiment.pretraining_recipe, FULLRES, 0)
+def pretraining_tasks(experiment: Experiment, recipes: Sequence[Recipe]) -> list[Task]:
+    """The networks that pretrained recipes start from, where the experiment trains them itself."""
+    return [
+        Task(experiment.pretraining_recipe(resolution), resolution, 0)
+        for resolution in experiment.pretrainings(recipes)
+    ]
+
+
+def pretraining_title(resolution: str) -> str:
+    """The title of the step that pretrains at a resolution."""
+    return f"{PRETRAIN}, {resolution}"
 
 
 def training_steps(
@@ -38,26 +47,32 @@ def training_steps(
     Args:
         workspace: Where the preprocessed data lie and the models go.
         dataset: The cohort's data set.
-        liver: The data set to pretrain on, or None.
+        liver: The data set to pretrain on, or None where the experiment names weights.
         experiment: The experiment.
         wanted: The trainings.
         device: A torch device.
         share: Processes that share each training's batch.
     """
-    steps, start = [], experiment.weights
-    pretraining = pretraining_task(experiment)
-    if liver is not None and experiment.pretrains([task.recipe for task in wanted]):
-        model = workspace.model(pretraining.recipe.name, liver, pretraining.stage)
-        start = model / "fold_0" / FINAL
-        if not is_done(workspace, liver, pretraining):
-            steps.append(
-                Step(PRETRAIN, train, (workspace, liver, pretraining, None, device, share))
-            )
+    steps: list[Step] = []
+    own: dict[str, Path] = {}
+    if liver is not None:
+        for task in pretraining_tasks(experiment, [task.recipe for task in wanted]):
+            model = workspace.model(task.recipe.name, liver, task.stage)
+            own[task.stage] = model / "fold_0" / FINAL
+            if not is_done(workspace, liver, task):
+                arguments = (workspace, liver, task, None, device, share)
+                steps.append(Step(pretraining_title(task.stage), train, arguments))
     for task in wanted:
-        weights = start if task.recipe.at(task.stage).pretrained else None
-        needs = {PRETRAIN} if weights and experiment.weights is None else set()
+        weights: Path | None = None
+        needs: set[str] = set()
+        if task.recipe.at(task.stage).pretrained:
+            resolution = start_resolution(task.stage)
+            if experiment.weights is not None:
+                weights = checkpoint_for(experiment.weights, resolution)
+            elif resolution in own:
+                weights, needs = own[resolution], {pretraining_title(resolution)}
         if task.stage == CASCADE:
-            needs = {_next_stage(task.recipe, fold) for fold in range(experiment.splits)}
+            needs |= {_next_stage(task.recipe, fold) for fold in range(experiment.splits)}
         if not is_done(workspace, dataset, task):
             arguments = (workspace, dataset, task, weights, device, share)
             steps.append(Step(f"train {task.title}", train, arguments, frozenset(needs)))
@@ -66,7 +81,7 @@ def training_steps(
                 Step(
                     _next_stage(task.recipe, task.fold),
                     predict_next_stage,
-                    (workspace, dataset, task.recipe, task.fold, device),
+                    (workspace, dataset, task.recipe, task.fold, device, experiment.fold_average),
                     frozenset({f"train {task.title}"}),
                 )
             )

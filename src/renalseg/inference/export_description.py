@@ -7,17 +7,30 @@ from renalseg import __version__
 from renalseg.inference.openvino import INPUT, OUTPUT
 from renalseg.models.ensemble import Ensemble
 from renalseg.models.loading import LoadedModel
+from renalseg.models.manifest import FoldAverage
 from renalseg.provenance import NOTICE
 
 _LICENCE = (
     "Weights fall under the licence of the data that they were trained on; KiTS is CC BY-NC-SA 4.0."
 )
-_STEPS = [
+_PREPARE = (
     "Bring the scan to the storage order, crop it to what is not zero, normalise, and resample it "
-    "to spacing_mm; turn it to the axes of the network.",
-    "Run patches that overlap by half and add up their logits, weighted by a Gaussian.",
-    "Average the logits of a network's folds, bring them back to the scan's grid, and take the "
-    "softmax.",
+    "to spacing_mm; turn it to the axes of the network."
+)
+#: How patches, mirrored copies and folds become scores on the scan's grid.
+_AVERAGES: dict[FoldAverage, list[str]] = {
+    "logits": [
+        "Run patches that overlap by half and add up their logits, weighted by a Gaussian.",
+        "Average the logits of a network's folds, bring them back to the scan's grid, and take "
+        "the softmax.",
+    ],
+    "softmax": [
+        "Run patches that overlap by half, take the softmax of each, and add them up, weighted by "
+        "a Gaussian.",
+        "Average the softmax scores of a network's folds, and bring them back to the scan's grid.",
+    ],
+}
+_FINISH = [
     "The second stage of a cascade takes the label map of its first as further channels, one per "
     "class.",
     "Average the members' softmax scores; the label is the most probable class.",
@@ -29,13 +42,15 @@ _NNUNET_AXES = ("column", "row", "slice")
 def describe_ensemble(ensemble: Ensemble) -> dict[str, Any]:
     """What all networks of an export share."""
     about, cleaning = ensemble.manifest.about, ensemble.manifest.cleaning
+    average = ensemble.manifest.fold_average
     return {
         "format": 1,
         "renalseg": __version__,
         "notice": NOTICE,
         "licence": about.licence if about else _LICENCE,
         **({"model": about.model_dump()} if about else {}),
-        "steps": _STEPS,
+        "fold_average": average,
+        "steps": [_PREPARE, *_AVERAGES[average], *_FINISH],
         "storage": ensemble.manifest.storage,
         "labels": ensemble.manifest.labels,
         "postprocess": ensemble.manifest.postprocess,

@@ -11,6 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from renalseg.models.device import cpu_layout
+from renalseg.models.manifest import FoldAverage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +38,7 @@ class MeanForward:
         batch: How many patches are best computed together.
         folds: How many each run computes, their classes one after the other.
         apart: Whether the folds' logits are given one by one and not averaged.
+        average: What is averaged over copies and folds: logits, or their softmax.
     """
 
     runs: tuple[Run, ...]
@@ -46,17 +48,19 @@ class MeanForward:
     batch: int
     folds: int = 1
     apart: bool = False
+    average: FoldAverage = "logits"
 
     @property
     def parts(self) -> int:
-        """How many logits a patch has: one by one the folds', or their mean."""
+        """How many scores a patch has: one by one the folds', or their mean."""
         return len(self.runs) * self.folds if self.apart else 1
 
     def __call__(self, patches: "Tensor") -> "list[Tensor]":
-        """Patches with canonical axes, (batch, channel, slice, row, column), to logits.
+        """Patches with canonical axes, (batch, channel, slice, row, column), to scores.
 
         Returns:
-            As many as ``parts`` says, each (batch, class, slice, row, column).
+            Logits, or softmax scores where these are averaged: as many as ``parts`` says, each
+            (batch, class, slice, row, column).
         """
         import torch
 
@@ -71,18 +75,19 @@ class MeanForward:
                 seen = (torch.flip(turned, flipped) if flipped else turned).contiguous()
                 found = (fold for run in self.runs for fold in run(seen).chunk(self.folds, 1))
                 for number, fold in enumerate(found):
-                    logits = torch.flip(fold, flipped) if flipped else fold
+                    scores = fold.softmax(1) if self.average == "softmax" else fold
+                    scores = torch.flip(scores, flipped) if flipped else scores
                     place = number if self.apart else 0
                     if place == len(sums):
-                        sums.append(logits)
+                        sums.append(scores)
                     else:
-                        sums[place] = sums[place] + logits
+                        sums[place] = sums[place] + scores
         terms = len(copies) * len(self.runs) * self.folds // len(sums)
         back = (0, 1, *(self.axes.index(axis) + 2 for axis in range(3)))
-        means = [logits / terms if terms > 1 else logits for logits in sums]
+        means = [scores / terms if terms > 1 else scores for scores in sums]
         if self.is_planar:
-            means = [logits.unsqueeze(2) for logits in means]
-        return [logits.permute(back) for logits in means]
+            means = [scores.unsqueeze(2) for scores in means]
+        return [scores.permute(back) for scores in means]
 
 
 def make_run(

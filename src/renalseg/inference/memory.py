@@ -39,7 +39,7 @@ def region_bytes(network: "Network", scan: Scan, region: Box) -> int:
     depth, height, width = (stop - start for start, stop in network.tiles(scan, region).box)
     plane, rows = height * width, min(depth, network.patch[0])
     scores = network.model.classes * network.forward.parts
-    size = 2 if network.how.like_nnunet else 4
+    size = 2 if network.how.rounds else 4
     tile = int(np.prod(network.patch)) * scores * 4 * (network.forward.batch + 2)
     return (
         plane * rows * ((scores + 1) * size + network.model.inputs * 4 * 2)

@@ -18,10 +18,11 @@ from renalseg.inference.grid import Box, NetworkGrid, Shape, canonical_axes
 from renalseg.inference.rows import Intensity, label_rows
 from renalseg.inference.scan import Scan
 from renalseg.inference.side_by_side import fit_side_by_side, side_by_side
-from renalseg.inference.sliding import Count, logit_rows, region_rows
+from renalseg.inference.sliding import Count, region_rows, score_rows
 from renalseg.inference.tiles import Tiles, tiles_for
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.loading import LoadedModel
+from renalseg.models.manifest import FoldAverage
 from renalseg.types import LabelArray
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ class How:
         step: Distance of two tiles as a share of the patch.
         fitted: Whether tiles are laid over each region rather than over the scan.
         mirror: Whether mirrored copies are averaged, along the axes that the training mirrored.
-        like_nnunet: Whether scores are rounded where nnU-Net rounds them, to half precision, so
+        like_nnunet: Whether logits are rounded where nnU-Net v2 rounds them, to half precision, so
             that ties fall alike; folds are then added up apart.
+        average: What is averaged over tiles, mirrored copies and folds: ``logits`` as in nnU-Net
+            v2, or ``softmax`` as in v1, which rounds nothing.
     """
 
     device: str = "cpu"
@@ -54,11 +57,17 @@ class How:
     fitted: bool = False
     mirror: bool = True
     like_nnunet: bool = True
+    average: FoldAverage = "logits"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether logits are rounded to half precision."""
+        return self.like_nnunet and self.average == "logits"
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The folds of one model folder; their logits are averaged, as nnU-Net does.
+    """The folds of one model folder, averaged.
 
     Attributes:
         model: What was loaded.
@@ -111,7 +120,8 @@ class Network:
             mirrored=tuple(model.mirror_axes) if how.mirror else (),
             batch=batch,
             folds=len(model.networks) if is_one else 1,
-            apart=how.like_nnunet,
+            apart=how.rounds,
+            average=how.average,
         )
         return cls(
             model, axes, (first, second, third), _intensity(model), forward, how, tuple(folds)
@@ -183,21 +193,22 @@ class Network:
             def rows(start: int, stop: int) -> "Tensor":
                 return torch.cat([image(start, stop), given(start, stop)])
 
-        logits = logit_rows(
+        averaged = score_rows(
             rows,
             self.intensity.floor,
             self.forward,
             tiles,
             count or Count(),
             on_tile,
-            half=self.how.like_nnunet,
+            half=self.how.rounds,
             device=device,
         )
         needs = [grid.back[0].needs(row, row + 1) for row in range(*region[0])]
         from_box = [(low - box[0][0], high - box[0][0]) for low, high in needs]
         matrices, inside = _way_back(grid, box, region, device)
         by_spline = "torch" not in _settings(self.model)["resampling_fn_probabilities"]
-        rounds = self.how.like_nnunet and by_spline
+        rounds = self.how.rounds and by_spline
+        is_softmax = self.how.average == "softmax"
 
         def to_scan(number: int, block: "Tensor") -> "Tensor":
             row, (low, high) = region[0][0] + number, needs[number]
@@ -210,10 +221,9 @@ class Network:
                     scores = matrix @ scores if axis == 0 else scores @ matrix.T
             if rounds:
                 scores = scores.half().float()
-            softmax: Tensor = scores.softmax(0)
-            return softmax
+            return scores if is_softmax else scores.softmax(0)
 
-        yield from region_rows(logits, from_box, to_scan)
+        yield from region_rows(averaged, from_box, to_scan)
 
 
 def _way_back(

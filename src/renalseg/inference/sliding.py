@@ -21,7 +21,7 @@ _ROWS_AT_ONCE = 16
 _SLICES_IN_CACHE = 4
 
 #: Of one tile, one by one the folds' or their mean: (class, row, ...) each.
-Logits = tuple["Tensor", ...]
+Scores = tuple["Tensor", ...]
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Count:
     skipped: int = 0
 
 
-def logit_rows(
+def score_rows(
     rows: "Callable[[int, int], Tensor]",
     floor: float,
     forward: MeanForward,
@@ -43,7 +43,9 @@ def logit_rows(
     half: bool = False,
     device: str = "cpu",
 ) -> "Iterator[Tensor]":
-    """Logits over a box, complete rows in their order: (class, row, ...), float32.
+    """Scores over a box, complete rows in their order: (class, row, ...), float32.
+
+    They are what the network's mean is: logits, or softmax scores.
 
     Args:
         rows: The network's input within the box, first row to stop.
@@ -60,19 +62,19 @@ def logit_rows(
     box, starts, patch = tiles.box, tiles.starts, tiles.patch
     depth, height, width = (stop - start for start, stop in box)
     dtype = torch.float16 if half else torch.float32
-    weights = gaussian(patch, device).to(dtype)
+    weights = gaussian(patch, device, single=forward.average == "softmax").to(dtype)
     as_float = weights.float()
     scorer = _Scorer(forward, patch, floor)
     totals: list[Tensor] = []
     weight = torch.zeros(1, patch[0], height, width, device=device, dtype=dtype)
     for number, first in enumerate(starts[0]):
         block = rows(box[0][0] + first, box[0][0] + first + patch[0])
-        for (row, column), logits, is_air in scorer(block, product(starts[1], starts[2])):
+        for (row, column), found, is_air in scorer(block, product(starts[1], starts[2])):
             if not totals:
-                shape = (len(logits[0]), *weight.shape[1:])
-                totals = [torch.zeros(shape, device=device, dtype=dtype) for _ in logits]
+                shape = (len(found[0]), *weight.shape[1:])
+                totals = [torch.zeros(shape, device=device, dtype=dtype) for _ in found]
             place = (slice(row, row + patch[1]), slice(column, column + patch[2]))
-            for total, scores in zip(totals, logits, strict=True):
+            for total, scores in zip(totals, found, strict=True):
                 _add_weighted(total[:, :, *place], scores.to(device), as_float)
             weight[:, :, *place] += weights
             count.computed += not is_air
@@ -101,17 +103,17 @@ def _add_weighted(total: "Tensor", scores: "Tensor", weights: "Tensor") -> None:
 
 @dataclass
 class _Scorer:
-    """The folds' logits of a row of tiles; those of air alone are computed once."""
+    """The folds' scores of a row of tiles; those of air alone are computed once."""
 
     forward: MeanForward
     patch: tuple[int, ...]
     floor: float
-    air: "Logits | None" = None
+    air: "Scores | None" = None
 
     def __call__(
         self, block: "Tensor", corners: "Iterable[tuple[int, int]]"
-    ) -> "Iterator[tuple[tuple[int, int], Logits, bool]]":
-        """Corner, logits (class, row, ...), and whether it is air, of each tile: air last."""
+    ) -> "Iterator[tuple[tuple[int, int], Scores, bool]]":
+        """Corner, scores (class, row, ...), and whether it is air, of each tile: air last."""
         import torch
 
         tiles: dict[tuple[int, int], Tensor] = {}
@@ -127,27 +129,27 @@ class _Scorer:
             yield from zip(places[batch], found, repeat(False), strict=False)
         for corner, tile in of_air.items():
             if self.air is None:
-                self.air = tuple(logits[0] for logits in self.forward(tile[None]))
+                self.air = tuple(scores[0] for scores in self.forward(tile[None]))
             yield corner, self.air, True
 
 
 def _mean(parts: "Sequence[Tensor]") -> "Tensor":
     """The mean of the folds, added up one after the other as nnU-Net does; float32."""
-    logits = parts[0].clone()
+    total = parts[0].clone()
     for other in parts[1:]:
-        logits += other
-    return (logits / len(parts)).float()
+        total += other
+    return (total / len(parts)).float()
 
 
 def region_rows(
-    logits: "Iterator[Tensor]",
+    scores: "Iterator[Tensor]",
     needs: Sequence[tuple[int, int]],
     way_back: "Callable[[int, Tensor], Tensor]",
 ) -> "Iterator[Tensor]":
     """Rows on the scan's grid, one after the other, as soon as what they are made of is there.
 
     Args:
-        logits: Complete rows on the network's grid, in order.
+        scores: Complete rows on the network's grid, in order.
         needs: For each row of the scan the first row of the network that it needs, and the stop.
         way_back: Makes a row of the scan of those.
     """
@@ -157,7 +159,7 @@ def region_rows(
     start = 0
     for number, (first, stop) in enumerate(needs):
         while kept is None or start + kept.shape[1] < stop:
-            new = next(logits)
+            new = next(scores)
             if kept is None:
                 kept = new
                 continue

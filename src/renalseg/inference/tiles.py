@@ -93,13 +93,14 @@ def fitted_starts(size: int, edge: int, step: float, low: int, high: int) -> lis
 
 
 @cache
-def gaussian(patch: Shape, device: str) -> "Tensor":
-    """nnU-Net's weights of a tile's voxels, in its half precision."""
+def gaussian(patch: Shape, device: str, *, single: bool = False) -> "Tensor":
+    """nnU-Net's weights of a tile's voxels: v2's in half precision, or v1's in single."""
     import torch
     from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 
     edges = tuple(edge for edge in patch if edge > 1) or patch
+    dtype = torch.float32 if single else torch.float16
     weights: Tensor = compute_gaussian(
-        edges, value_scaling_factor=10, dtype=torch.float16, device=torch.device("cpu")
+        edges, value_scaling_factor=10, dtype=dtype, device=torch.device("cpu")
     )
     return weights.reshape(patch).to(device)

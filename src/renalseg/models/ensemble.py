@@ -14,7 +14,16 @@ from renalseg.models.dataset import read_dataset
 from renalseg.models.default_model import DEFAULT, default_model
 from renalseg.models.documents import read_object, read_text, reason, shown
 from renalseg.models.folds import read_fold
-from renalseg.models.manifest import KITS_LABELS, MANIFEST, About, Manifest, Member, World
+from renalseg.models.manifest import (
+    KITS_LABELS,
+    MANIFEST,
+    About,
+    FoldAverage,
+    Manifest,
+    Member,
+    World,
+)
+from renalseg.models.plans import V1_PLANNER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +61,8 @@ class Ensemble(BaseModel):
         elif (folder / "plans.json").is_file():
             name = folder.name if folder.name.isprintable() else ""
             member = Member(name=name or "model", stages=(".",), folds=_folds(folder))
-            manifest = Manifest(members=(member,), postprocess=False)
+            average = fold_average(read_object(folder / "plans.json"))
+            manifest = Manifest(members=(member,), fold_average=average, postprocess=False)
         else:
             raise ModelError(
                 f"{folder}: no {MANIFEST} and no plans.json; expected a renalseg ensemble or an "
@@ -86,6 +96,7 @@ def write_ensemble(
     members: Mapping[str, Sequence[Path]],
     folds: Sequence[int],
     *,
+    fold_average: FoldAverage = "logits",
     postprocess: bool = True,
     half: bool = False,
     finds: Collection[str] = (),
@@ -101,6 +112,7 @@ def write_ensemble(
         folder: Where the ensemble is to stand; an older one there is replaced.
         members: For each member its nnU-Net model folders, first stage first.
         folds: The folds to take of each.
+        fold_average: What is averaged over tiles, mirrored copies and folds.
         postprocess: What the manifest says of post-processing.
         half: Keep weights in half precision, in half the space.
         finds: Names of members that only find where the kidneys are.
@@ -127,6 +139,7 @@ def write_ensemble(
         )
     manifest = Manifest(
         members=tuple(described),
+        fold_average=fold_average,
         postprocess=postprocess,
         least_ml=least_ml,
         least_tumor_ml=least_tumor_ml,
@@ -138,6 +151,11 @@ def write_ensemble(
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
     return Ensemble.open(folder.absolute())
+
+
+def fold_average(plans: Mapping[str, object]) -> FoldAverage:
+    """What a model folder without a manifest averages: as the nnU-Net that trained it does."""
+    return "softmax" if plans.get("experiment_planner_used") == V1_PLANNER else "logits"
 
 
 def _check_files(folder: Path, stage: str, member: Member) -> None:

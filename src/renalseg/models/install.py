@@ -12,6 +12,7 @@ from renalseg.errors import DownloadError, ModelError
 from renalseg.labels import FOREGROUND
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.ensemble import MANIFEST, Ensemble, Manifest, Member
+from renalseg.models.manifest import FoldAverage
 from renalseg.models.plans import CASCADE, FULLRES, LOWRES
 from renalseg.models.published import PUBLISHED, find_published
 from renalseg.models.v1 import convert_v1, find_v1
@@ -145,7 +146,7 @@ def _build(
         on_progress("verify", done, len(folders))
         verify_model(folder)
     if not manifests:
-        _describe(target)
+        _describe(target, "softmax" if old else "logits")
 
 
 def _copy_v2(source: Path, target: Path) -> None:
@@ -160,7 +161,7 @@ def _copy_v2(source: Path, target: Path) -> None:
             raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _describe(folder: Path) -> None:
+def _describe(folder: Path, fold_average: FoldAverage) -> None:
     """Write a manifest where the models segment what KiTS does, as networks of one ensemble."""
     import json
 
@@ -181,7 +182,7 @@ def _describe(folder: Path) -> None:
         if (folds := tuple(sorted(set.intersection(*(stages[part] for part in parts)))))
     ]
     if members:
-        manifest = Manifest(members=tuple(members), postprocess=False)
+        manifest = Manifest(members=tuple(members), fold_average=fold_average, postprocess=False)
         (folder / MANIFEST).write_text(manifest.as_json())
 
 

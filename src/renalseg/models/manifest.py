@@ -29,6 +29,10 @@ def _each_once(folds: tuple[int, ...]) -> tuple[int, ...]:
     return folds
 
 
+#: What is averaged over tiles, mirrored copies and folds: softmax scores as in nnU-Net v1, which
+#: the paper ran, or logits as in v2. Members are averaged by softmax in either case.
+FoldAverage = Literal["softmax", "logits"]
+
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 Folds = Annotated[
@@ -44,7 +48,7 @@ class Member(BaseModel):
     Attributes:
         name: The recipe's name.
         stages: Model folders beside the manifest: one, or first and second stage of a cascade.
-        folds: The folds whose logits are averaged.
+        folds: The folds that are averaged.
         finds: Whether it only finds where the kidneys are, for the others to segment.
     """
 
@@ -113,6 +117,8 @@ class Manifest(BaseModel):
         storage: Orientation in which the networks saw their training scans (as nibabel names it).
         labels: Class names and voxel values: those of KiTS.
         members: The models; their softmax probabilities are averaged on the scan's grid.
+        fold_average: What is averaged over a member's tiles, mirrored copies and folds;
+            ``logits`` where an older file does not say.
         postprocess: Whether section 3.5 of the paper cleans the result.
         least_ml: With ``postprocess``: a finding smaller than this that touches no larger one and
             is not cut by the scan's edge is removed; none is when absent.
@@ -130,6 +136,7 @@ class Manifest(BaseModel):
     storage: Literal["IPL"] = "IPL"
     labels: Annotated[dict[str, int], AfterValidator(_kits)] = KITS_LABELS
     members: tuple[Member, ...] = Field(min_length=1, max_length=100)
+    fold_average: FoldAverage = "logits"
     postprocess: bool = True
     least_ml: Annotated[float, Field(gt=0)] | None = None
     least_tumor_ml: Annotated[float, Field(gt=0)] | None = None

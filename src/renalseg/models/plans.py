@@ -11,11 +11,14 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from renalseg.models.architecture import resampling_functions, unet_architecture
+from renalseg.models.medians import median_of_axes, median_shape
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 
 PLANS_NAME = "nnUNetPlans"
+#: Planner that plans converted from nnU-Net v1 name.
+V1_PLANNER = "nnU-Net v1"
 FULLRES = "3d_fullres"
 LOWRES = "3d_lowres"
 CASCADE = "3d_cascade_fullres"
@@ -148,6 +151,8 @@ def nnunet_plans(
 ) -> dict[str, Any]:
     """Write a fixed plan as nnU-Net v2 writes its own.
 
+    The median shapes are the cohort's (:mod:`renalseg.models.medians`).
+
     Args:
         plan: The plan.
         dataset: Name of the nnU-Net data set, e.g. ``Dataset021_KiTS``.
@@ -157,8 +162,6 @@ def nnunet_plans(
     Returns:
         The content of ``nnUNetPlans.json``.
     """
-    spacing = [_median([s[axis] for s in spacings_mm]) for axis in range(3)]
-    shape = [round(_median([float(s[axis]) for s in shapes])) for axis in range(3)]
 
     def configuration(
         name: str,
@@ -166,14 +169,12 @@ def nnunet_plans(
         budget: Budget,
         blocks: tuple[int, ...] | None = None,
     ) -> dict[str, Any]:
-        whole = mm if len(mm) == 3 else (spacing[0], *mm)  # a 2D network leaves slices as they are
-        size = [round(n * old / new) for n, old, new in zip(shape, spacing, whole, strict=True)]
         return {
             "data_identifier": f"{PLANS_NAME}_{preprocessed_as(name)}",
             "preprocessor_name": "DefaultPreprocessor",
             "batch_size": budget.batch_size,
             "patch_size": list(budget.patch_size),
-            "median_image_size_in_voxels": [float(n) for n in size],
+            "median_image_size_in_voxels": median_shape(spacings_mm, shapes, mm),
             "spacing": list(mm),
             "normalization_schemes": ["CTNormalization"],
             "use_mask_for_norm": [False],
@@ -201,8 +202,8 @@ def nnunet_plans(
     return {
         "dataset_name": dataset,
         "plans_name": PLANS_NAME,
-        "original_median_spacing_after_transp": spacing,
-        "original_median_shape_after_transp": shape,
+        "original_median_spacing_after_transp": median_of_axes(spacings_mm),
+        "original_median_shape_after_transp": [round(n) for n in median_of_axes(shapes)],
         "image_reader_writer": "SimpleITKIO",
         "transpose_forward": turn,
         "transpose_backward": turn,
@@ -258,9 +259,3 @@ def _strides(plan: Plan, patch_size: tuple[int, ...], stages: int) -> list[list[
         strides.append([2 if n % 2 == 0 and n // 2 >= edge else 1 for n in left])
         left = [n // step for n, step in zip(left, strides[-1], strict=True)]
     return strides
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

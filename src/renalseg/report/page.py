@@ -20,6 +20,7 @@ def write_report(
     tables: Sequence[Table],
     curves: Sequence[Curve],
     cases: Iterable[DrawnCase],
+    method: str = "",
     title: str,
     summary: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
@@ -31,6 +32,7 @@ def write_report(
         tables: The paper's tables, filled.
         curves: What the trainings logged.
         cases: Held-out cases, drawn.
+        method: The figure of the method, as an SVG element; none when empty.
         title: Heading.
         summary: Names and values that stand at the top.
         notes: Sentences that stand below the heading.
@@ -48,6 +50,7 @@ def write_report(
         title=title,
         summary=summary,
         notes=notes,
+        method=method,
         legend=LEGEND,
         tables=[html_table(table) for table in tables],
         curves=[draw_curve(curve) for curve in curves],

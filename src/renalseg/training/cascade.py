@@ -5,12 +5,26 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from renalseg.models.checkpoints import FINAL
+from renalseg.models.manifest import FoldAverage
 from renalseg.models.plans import CASCADE, FULLRES, LOWRES
 from renalseg.training.recipe import Recipe
 from renalseg.training.run import make_trainer
 from renalseg.training.workspace import Workspace
+
+
+class _Softmax(nn.Module):
+    """Softmax scores in thousandths.
+
+    nnU-Net adds tiles up in half precision, whose smallest number is as large as the weights of a
+    tile's corners: of scores below 1 nothing would be left there. The best class stays the same.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return 1000 * logits.softmax(1)
 
 
 def next_stage_folder(workspace: Workspace, dataset: str, recipe: Recipe) -> Path:
@@ -19,14 +33,27 @@ def next_stage_folder(workspace: Workspace, dataset: str, recipe: Recipe) -> Pat
 
 
 def predict_next_stage(
-    workspace: Workspace, dataset: str, recipe: Recipe, fold: int, device: str = "cpu"
+    workspace: Workspace,
+    dataset: str,
+    recipe: Recipe,
+    fold: int,
+    device: str = "cpu",
+    average: FoldAverage = "logits",
 ) -> None:
     """Predict a fold's held-out cases with the first stage, for the second stage to train on.
 
     As in nnU-Net, every case is predicted by the network that has not seen it, so all folds of the
     first stage come before any fold of the second. Cases already predicted are kept.
+
+    Args:
+        workspace: Where the first stage's model lies and the predictions go.
+        dataset: Name of the data set.
+        recipe: A cascade.
+        fold: Whose held-out cases are predicted.
+        device: A torch device.
+        average: What is averaged over tiles and mirrored copies; of one network, as inference does
+            with the folds.
     """
-    import torch
     from nnunetv2.inference.export_prediction import resample_and_save
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
@@ -44,8 +71,11 @@ def predict_next_stage(
         trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         trainer.set_deep_supervision_enabled(False)
         predictor = nnUNetPredictor(device=torch.device(device), allow_tqdm=False)
+        network = trainer.network
+        if average == "softmax":  # nnU-Net v2 averages what a network puts out, whatever it is
+            network = nn.Sequential(network, _Softmax())
         predictor.manual_initialization(
-            trainer.network,
+            network,
             trainer.plans_manager,
             trainer.configuration_manager,
             None,

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from renalseg.files import write_json
+from renalseg.models.medians import with_medians
 from renalseg.models.plans import (
     PLANS_NAME,
     Plan,
+    Shape,
+    Triple,
     intensity_properties,
     nnunet_plans,
 )
@@ -67,15 +70,14 @@ def make_plans(raw: Path, target: Path, plan: Plan | Mapping[str, Any] | None) -
         plans = dict(ExperimentPlanner(raw.name).plan_experiment())
         return plans
     if isinstance(plan, Mapping):
-        plans = {**plan, "dataset_name": raw.name}
+        plans = with_medians({**plan, "dataset_name": raw.name}, *_geometries(raw))
         shutil.copyfile(
             target.parent / plan["dataset_name"] / "dataset_fingerprint.json",
             target / "dataset_fingerprint.json",
         )
         write_json(plans, target / f"{PLANS_NAME}.json")
         return plans
-    headers = [geometry(path) for path in sorted((raw / "imagesTr").glob("*_0000.nii.gz"))]
-    spacings, shapes = [h[0] for h in headers], [h[1] for h in headers]
+    spacings, shapes = _geometries(raw)
     fingerprint = {
         "spacings": spacings,
         "shapes_after_crop": shapes,
@@ -86,6 +88,12 @@ def make_plans(raw: Path, target: Path, plan: Plan | Mapping[str, Any] | None) -
     plans = nnunet_plans(plan, raw.name, spacings, shapes)
     write_json(plans, target / f"{PLANS_NAME}.json")
     return plans
+
+
+def _geometries(raw: Path) -> tuple[list[Triple], list[Shape]]:
+    """Voxel size and shape of each case of a raw data set: slice, row, column."""
+    headers = [geometry(path) for path in sorted((raw / "imagesTr").glob("*_0000.nii.gz"))]
+    return [spacing_mm for spacing_mm, _ in headers], [shape for _, shape in headers]
 
 
 def preprocess_case(

@@ -5,7 +5,7 @@ from typing import Any
 
 from renalseg.errors import ModelError
 from renalseg.models.architecture import resampling_functions, unet_architecture
-from renalseg.models.plans import CASCADE, FULLRES, LOWRES, PLANAR, PLANS_NAME
+from renalseg.models.plans import CASCADE, FULLRES, LOWRES, PLANAR, PLANS_NAME, V1_PLANNER
 
 _SCHEMES = {
     "CT": "CTNormalization",
@@ -55,7 +55,7 @@ def v2_plans(plans: Mapping[str, Any], configuration: str, dataset: str) -> dict
         "transpose_forward": forward,
         "transpose_backward": [int(axis) for axis in plans["transpose_backward"]],
         "configurations": configurations,
-        "experiment_planner_used": "nnU-Net v1",
+        "experiment_planner_used": V1_PLANNER,
         "label_manager": "LabelManager",
         "foreground_intensity_properties_per_channel": _intensities(plans),
     }
