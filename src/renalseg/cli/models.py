@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import parts_bar, print_json, printable
+from renalseg.cli.console import parts_bar, print_json
+from renalseg.notices import printable
 
 if TYPE_CHECKING:
     from renalseg.models.manifest import About
