@@ -92,7 +92,7 @@ def problem_of(
     text = remedy(error, no_memory=no_memory)
     ours = text is None
     if text is None:
-        text = f"this is a fault of renalseg, not yours: {describe(error)}; {_where(record(error))}"
+        text = f"this is a fault of renalseg, not yours: {describe(error)}; {_kept(record(error))}"
     text = " ".join(text.split())
     if subject is not None and not (isinstance(subject, Path) and str(subject) in text):
         text = f"{subject}: {text}"
@@ -134,12 +134,16 @@ def is_full_disk(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """An error's type, place and the first line of its text."""
+    first = (str(error).strip().splitlines() or [""])[0][:120]
+    return f"{type(error).__name__} at {where(error)}" + (f" ({first})" if first else "")
+
+
+def where(error: BaseException) -> str:
+    """The last lines of renalseg that an error passed, the deepest first."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "renalseg" in Path(frame.filename).parts]
-    place = next(reversed(ours or frames), None)
-    at = f" at {Path(place.filename).name}:{place.lineno}" if place else ""
-    first = (str(error).strip().splitlines() or [""])[0][:120]
-    return f"{type(error).__name__}{at}" + (f" ({first})" if first else "")
+    places = [f"{Path(f.filename).name}:{f.lineno}" for f in (ours or frames)[-3:]]
+    return " < ".join(reversed(places)) or "an unknown place"
 
 
 def new_number() -> str:
@@ -176,7 +180,7 @@ def _folders() -> list[Path]:
     return folders
 
 
-def _where(fault: Fault) -> str:
+def _kept(fault: Fault) -> str:
     if fault.details is None:
         return "no folder could be written to keep its details; please report it"
     return f"details were written to {fault.details}; please report it with them"
