@@ -19,6 +19,7 @@ from pathlib import Path
 
 from renalseg import __version__
 from renalseg.errors import RenalsegError
+from renalseg.files import home
 from renalseg.notices import hidden
 
 #: Exit code of a command that failed for what its user can mend.
@@ -173,8 +174,8 @@ def _folders() -> list[Path]:
     folders = []
     if state := os.environ.get("XDG_STATE_HOME"):
         folders.append(Path(state) / "renalseg")
-    with suppress(RuntimeError):  # a user without a home
-        folders.append(Path.home() / ".renalseg" / "faults")
+    if own := home():
+        folders.append(own / "faults")
     with suppress(OSError):  # no folder for temporary files
         folders.append(Path(tempfile.gettempdir()))
     return folders

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 
+def home() -> Path | None:
+    """Folder of what renalseg keeps for its user, ``~/.renalseg``; None without a home."""
+    try:
+        return Path.home() / ".renalseg"
+    except RuntimeError:  # a container's user whom the system does not know
+        return None
+
+
 def write_text(text: str, path: Path) -> None:
     """Write a text file."""
     write_bytes(text.encode(), path)
