@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from threading import Event
+from time import process_time
 
 import nibabel
 import numpy as np
@@ -15,6 +16,7 @@ from renalseg import batch
 from renalseg.batch import Options, pair_files, predict_files
 from renalseg.cli.main import app
 from renalseg.errors import CancelledError, ModelError, VolumeError
+from renalseg.faults import is_fault
 from renalseg.models.ensemble import write_ensemble
 from renalseg.models.plans import CASCADE, LOWRES
 from renalseg.results import Wanted
@@ -131,12 +133,60 @@ def test_masks_that_stand_are_kept_and_nothing_is_loaded_for_them(scans):
     assert [target.stat().st_mtime_ns for _, target in pairs_of(scans)[:2]] == before
 
 
-def test_masks_are_made_again_on_request(scans):
-    (_, target), *_ = pairs = pairs_of(scans)
-    target.parent.mkdir()
+def test_masks_are_made_again_on_request(scans, segmenter):
+    (_, target), *_ = pairs = pairs_of(scans)[:1]
+    list(predict_files(pairs, lambda: segmenter))
     target.write_bytes(b"old")
     assert outcome(predict_files(pairs, Fake, overwrite=True))[0] == ("a", "made")
     assert not batch.read_labels(target).array.any()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["b.nii.gz", "b.json", "b-entropy.nii.gz"])
+def test_a_file_that_is_not_ours_is_never_replaced(scans, tmp_path, name, overwrite):
+    """A scan's BIDS sidecar, say, in the place of the record of its mask."""
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / name).write_text('{"Modality": "CT"}')
+    wanted = Wanted(uncertainty=True)
+    results = list(predict_files(pairs_of(scans), Fake, wanted=wanted, overwrite=overwrite))
+    assert outcome(results) == [("a", "made"), ("b", "failed"), ("c", "made")]
+    assert f"{name}: exists, and is not known as a result" in results[1].problem
+    assert (tmp_path / "masks" / name).read_text() == '{"Modality": "CT"}'
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_scan_is_known_under_another_name(scans, tmp_path, link):
+    (tmp_path / "masks").mkdir()
+    link(tmp_path / "masks" / "b.nii.gz", scans / "c.nii.gz")
+    with pytest.raises(VolumeError, match=r"b.nii.gz: its mask would replace this scan"):
+        list(predict_files(pairs_of(scans), refuse, overwrite=True))
+
+
+def test_the_data_file_of_a_header_is_an_output_too(scans, tmp_path):
+    (tmp_path / "scan.raw").write_text("voxels of scan.mhd")
+    pairs = [(scans / "a.nii.gz", tmp_path / "scan.nhdr")]
+    (result,) = predict_files(pairs, refuse)
+    assert "scan.raw: exists, and is not known as a result" in result.problem
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "/dev/null/x", "/proc/none", "pipe", "link"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(scans, tmp_path, place):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    pairs = pair_files(scans, tmp_path / place)
+    for result in predict_files(pairs, refuse):
+        assert "cannot be written to (" in result.problem
+
+
+def test_4000_scans_are_paired_with_their_masks_in_a_second(tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for number in range(4000):
+        (scans / f"{number}.nii.gz").touch()
+    began = process_time()
+    pairs = pair_files(scans, tmp_path / "masks")
+    assert batch.missing(pairs) == pairs
+    assert process_time() - began < 1
 
 
 @pytest.mark.parametrize("broken", ["a", "b", "c"])
@@ -169,13 +219,36 @@ def test_a_scan_that_cannot_be_computed_stops_no_other(scans, error, text):
     assert text in results[1].problem
 
 
-def test_a_fault_of_the_program_is_nobodys_problem(scans):
-    class Fails(Fake):
-        def segment(self, *_, **__):
-            raise RuntimeError("shapes differ")
+def test_a_fault_of_the_program_stops_no_other_scan(scans, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        list(predict_files(pairs_of(scans), Fails))
+    class Fails(Fake):
+        def segment(self, volume, source, **_):
+            if source.name[0] == "b":
+                raise RuntimeError("shapes differ")
+            return super().segment(volume, source)
+
+    results = list(predict_files(pairs_of(scans), Fails))
+    assert outcome(results) == [("a", "made"), ("b", "failed"), ("c", "made")]
+    assert "b.nii.gz: this is a fault of renalseg, not yours: RuntimeError" in results[1].problem
+    assert is_fault(results[1].problem)
+    (details,) = (tmp_path / "state").rglob("*.log")
+    assert str(details) in results[1].problem
+    assert "shapes differ" in details.read_text()
+
+
+def test_a_fault_while_writing_stops_no_other_scan(scans, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def write(segmentation, source, *_, original=batch.write_results):
+        if source.path.name[0] == "b":
+            raise KeyError("deep")
+        original(segmentation, source, *_)
+
+    monkeypatch.setattr(batch, "write_results", write)
+    results = list(predict_files(pairs_of(scans), Fake))
+    assert outcome(results) == [("a", "made"), ("b", "failed"), ("c", "made")]
+    assert is_fault(results[1].problem)
 
 
 def test_an_ensemble_that_cannot_be_loaded_is_said_once(scans, tmp_path):
@@ -189,7 +262,7 @@ def test_a_mask_that_cannot_be_written_stops_no_other(scans, segmenter, tmp_path
     (tmp_path / place).mkdir(parents=True)
     results = list(predict_files(pairs_of(scans), lambda: segmenter))
     assert outcome(results) == [("a", "made"), ("b", "failed"), ("c", "made")]
-    assert "b.nii.gz: cannot be written (Is a directory); check folder" in results[1].problem
+    assert f"{tmp_path / place}: is a folder; give a file's name" in results[1].problem
     assert not (tmp_path / "masks" / "b.nii.gz").is_file()
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kits_cases import SHAPE, make_case, save
-from renalseg.cli.data import app
+from renalseg.cli.main import app
 from renalseg.errors import CohortError
 
 
@@ -37,7 +37,7 @@ def broken(cohort):
 
 
 def run(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(app, ["data", *map(str, words)])
 
 
 def test_check_of_a_good_cohort(cohort):
@@ -73,7 +73,7 @@ def test_check_shows_a_warning_as_one_line(cohort):
     result = run("check", cohort)
     assert result.exit_code == 0
     (line,) = result.stderr.splitlines()
-    assert line.startswith("warning: ")
+    assert line.startswith("look: ")
     assert "no voxel below -200 HU" in line
 
 

@@ -1,5 +1,6 @@
 """The node between a sender and an archive that are pynetdicom, killed at every stage."""
 
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from renalseg.pacs.instance import pseudonym
 from renalseg.pacs.node import Node
 from renalseg.pacs.push import push
 from renalseg.pacs.queue import Queue, Stage
+from renalseg.pacs.sender import Sender
 
 # pynetdicom forgets a socket that could not connect
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")
@@ -329,10 +331,20 @@ def test_an_archive_that_refuses_is_asked_a_few_times(node, archive, tmp_path):
     assert (folder / "results" / "result.dcm").is_file()
 
 
-def test_a_study_that_fails_is_set_aside_and_the_next_one_is_not(tmp_path, archive):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("no kidney of Paula here"), r"fault \d{8} of renalseg: ValueError at .*Paula"),
+        (MemoryError(), "not enough memory; set --memory"),
+        (OSError(28, "No space left on device"), "the disk is full; make room"),
+    ],
+)
+def test_a_study_that_fails_is_set_aside_and_the_next_one_is_not(
+    tmp_path, archive, caplog, error, reason
+):
     def failing(images, made):
         if len(list(images.iterdir())) == 4:
-            raise ValueError("no kidney of Paula here")
+            raise error
         return []
 
     config = configured(tmp_path, archive)
@@ -341,8 +353,37 @@ def test_a_study_that_fails_is_set_aside_and_the_next_one_is_not(tmp_path, archi
         push(as_peer(config), bad[0] + good[0], caller())
         wait(lambda: node.queue.keys(Stage.DONE) and node.queue.keys(Stage.FAILED))
     folder = config.queue / "failed" / pseudonym(bad[1])
-    assert (folder / "reason.txt").read_text() == "ValueError: no kidney of Paula here\n"
+    text = (folder / "reason.txt").read_text()
+    assert re.match(reason, text)
     assert len(list((folder / "images").iterdir())) == 4
+    if "fault" in text:
+        assert f"{' '.join(text.split()[:2])}: study {pseudonym(bad[1])}: ValueError" in caplog.text
+    assert "Paula" not in caplog.text
+
+
+def test_a_fault_while_sending_sets_the_study_aside_and_sends_the_next(
+    tmp_path, archive, caplog, monkeypatch
+):
+    sent = []
+
+    def push(peer, files, own, **_):
+        sent.append(files)
+        if len(sent) == 1:
+            raise KeyError("deep")
+
+    monkeypatch.setattr("renalseg.pacs.sender.push", push)
+    config = configured(tmp_path, archive)
+    queue = Queue(config.queue)
+    queue.open()
+    for key in ("a", "b"):
+        results = queue.folder(Stage.SENDING, key) / "results"
+        results.mkdir(parents=True)
+        (results / "seg.dcm").touch()
+        (queue.folder(Stage.SENDING, key) / "peer.txt").write_text(next(iter(config.peers)))
+    Sender(queue, config).turn()
+    queue.close()
+    assert (queue.keys(Stage.FAILED), queue.keys(Stage.DONE)) == (["a"], ["b"])
+    assert re.search(r"fault \d{8}: study a: KeyError at ", caplog.text)
 
 
 def test_a_full_disk_refuses_and_loses_nothing(tmp_path, archive, monkeypatch):

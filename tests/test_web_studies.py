@@ -1,6 +1,7 @@
 """Studies from upload to download, through the interface."""
 
 import gzip
+import re
 import time
 
 import nibabel
@@ -376,10 +377,10 @@ def test_a_model_that_cannot_be_loaded_is_said(tmp_path, monkeypatch):
     [
         (MemoryError(), "not enough memory on the server"),
         (OSError(28, "No space left on device"), "could not write its files (No space left"),
-        (RuntimeError("DOE^JANE at /secret"), "something went wrong on the server"),
+        (RuntimeError("DOE^JANE at /secret"), "something went wrong on the server (fault "),
     ],
 )
-def test_what_goes_wrong_is_said_and_stops_nobody_else(tmp_path, error, text):
+def test_what_goes_wrong_is_said_and_stops_nobody_else(tmp_path, caplog, error, text):
     class Fails(Fake):
         def segment(self, volume, source, **more):
             if volume.array.max() > 1000:
@@ -393,8 +394,60 @@ def test_what_goes_wrong_is_said_and_stops_nobody_else(tmp_path, error, text):
         good = create(client)
         put(client, good)
         start(client, good)
-        assert text in wait(client, bad, "failed")["problem"]
+        problem = wait(client, bad, "failed")["problem"]
+        assert text in problem
+        if number := re.search(r"fault \d{8}", problem):
+            assert f"{number[0]}: study {bad[:8]}: RuntimeError at " in caplog.text
+        assert "JANE" not in caplog.text
         wait(client, good)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (
+            KeyError("DOE^JANE"),
+            500,
+            r"something went wrong on the server \((fault \d{8})\); its log",
+        ),
+        (MemoryError(), 503, "not enough memory on the server"),
+        (OSError(28, "No space left on device"), 507, "the server's disk is full"),
+    ],
+)
+def test_a_download_that_fails_is_answered_with_a_number_that_the_log_has(
+    tmp_path, caplog, monkeypatch, error, status, text
+):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("renalseg.web.desk.write_result", fails)
+    with running(tmp_path) as client:
+        study = create(client)
+        put(client, study)
+        start(client, study)
+        wait(client, study)
+        answer = client.get(f"/api/studies/{study}/download/pdf")
+        assert answer.status_code == status
+        found = re.match(text, answer.json()["detail"])
+        assert found
+        if found.groups():
+            assert f"{found[1]}: GET: KeyError at " in caplog.text
+        assert "JANE" not in caplog.text + answer.text
+        assert client.get(f"/api/studies/{study}/download/csv").status_code == status
+
+
+def test_a_fault_of_the_model_has_a_number_too(tmp_path, caplog, monkeypatch):
+    def broken(*_):
+        raise KeyError("/secret/model")
+
+    monkeypatch.setattr("web_server.Engine", broken)
+    with running(tmp_path) as client:
+        study = create(client)
+        put(client, study)
+        start(client, study)
+        problem = wait(client, study, "failed")["problem"]
+    number = re.match(r"the model cannot be loaded: (fault \d{8}); the server's log", problem)[1]
+    assert f"{number}: the model: KeyError at " in caplog.text
 
 
 def test_a_scan_that_is_too_large_for_the_memory_is_refused_unread(tmp_path):

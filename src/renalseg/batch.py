@@ -1,7 +1,7 @@
 """Many scans through one loaded ensemble: the next is read and the last written meanwhile."""
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -9,12 +9,14 @@ from functools import cache
 from pathlib import Path
 from threading import Event
 
-from renalseg.errors import CancelledError, RenalsegError, VolumeError
-from renalseg.formats import Format, names_file, result_path, stem
+from renalseg.errors import CancelledError, VolumeError
+from renalseg.faults import Problem, problem_of
+from renalseg.formats import Format, data_files, names_file, result_path, stem
 from renalseg.inference.forward import Backend
 from renalseg.inference.profiles import ProfileName, Roi
 from renalseg.models.default_model import DEFAULT
 from renalseg.models.device import AUTO
+from renalseg.outputs import Inputs, check_output
 from renalseg.pipeline import OnTile, Segmenter
 from renalseg.postprocess import postprocess
 from renalseg.results import Wanted, check_formats, write_results
@@ -26,6 +28,7 @@ from renalseg.volume.source import Reading, Source, read_source
 
 #: The mask alone.
 MASKS = Wanted()
+_NO_MEMORY = "not enough memory; set --memory, or use fewer members (--profile fast)"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,12 @@ class Prediction:
     target: Path
     volumes_ml: dict[str, float] | None = None
     warnings: tuple[str, ...] = ()
-    problem: str | None = None
+    problem: Problem | None = None
+
+    @classmethod
+    def failed(cls, source: Path, target: Path, error: Exception) -> "Prediction":
+        """The outcome of a scan that failed; the details of a fault are written to a file."""
+        return cls(source, target, problem=problem_of(error, source, no_memory=_NO_MEMORY))
 
 
 def predict_files(
@@ -101,6 +109,9 @@ def predict_files(
         CancelledError: If ``cancel`` was set.
     """
     todo = missing(pairs, wanted, overwrite=overwrite)
+    inputs = Inputs(*(source for source, _ in pairs))
+    refused = wanted.refusals(todo, inputs)
+    todo = [pair for pair in todo if pair not in refused]
     targets = {target for _, target in todo}
     loaded = cache(load)
 
@@ -122,7 +133,9 @@ def predict_files(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead = _read_ahead(reader, [source for source, _ in todo], reading)
         for source, target in pairs:
-            if target not in targets:
+            if (source, target) in refused:
+                result = writer.submit(Prediction.failed, source, target, refused[source, target])
+            elif target not in targets:
                 result = writer.submit(Prediction, source, target)
             else:
                 coming = next(ahead)
@@ -131,11 +144,12 @@ def predict_files(
                 try:
                     scan = coming.result()
                     segmentation = segment(scan, target)
-                except (RenalsegError, OSError, MemoryError, RuntimeError) as error:
-                    problem = _problem(source, error)
-                    result = writer.submit(Prediction, source, target, problem=problem)
+                except CancelledError:
+                    raise
+                except Exception as error:  # whatever it is, the other scans go on
+                    result = writer.submit(Prediction.failed, source, target, error)
                 else:
-                    result = writer.submit(_write, scan, target, segmentation, wanted)
+                    result = writer.submit(_write, scan, target, segmentation, wanted, inputs)
                     del scan, segmentation
             if waiting is not None:
                 yield waiting.result()
@@ -157,9 +171,9 @@ def missing(
     Raises:
         VolumeError: If a mask would replace a scan.
     """
-    scans = {source.resolve() for source, _ in pairs}
+    scans = Inputs(*(source for source, _ in pairs if not source.is_dir()))
     for _, target in pairs:
-        if target.resolve() in scans:
+        if target.exists() and scans.hold(target):
             raise VolumeError(f"{target}: its mask would replace this scan; give another folder")
     return [pair for pair in pairs if overwrite or not wanted.is_done(pair[1])]
 
@@ -177,41 +191,54 @@ def _read_ahead(
         yield begun.popleft()
 
 
-def _write(scan: Source, target: Path, segmentation: Segmentation, wanted: Wanted) -> Prediction:
+def _write(
+    scan: Source, target: Path, segmentation: Segmentation, wanted: Wanted, inputs: Inputs
+) -> Prediction:
     try:
+        wanted.check(target, inputs)  # again: a file may have come there meanwhile
         write_results(segmentation, scan, target, wanted)
-    except RenalsegError as error:
-        return Prediction(scan.path, target, problem=str(error))
+    except Exception as error:  # whatever it is, the other scans go on
+        return Prediction.failed(scan.path, target, error)
     volumes_ml, texts = segmentation.volumes_ml(), [w.text for w in segmentation.warnings]
     return Prediction(scan.path, target, volumes_ml, tuple(texts))
 
 
-def _problem(source: Path, error: Exception) -> str:
-    """One line that names the scan; an error that is none of a scan's is raised again."""
-    text = str(error)
-    if isinstance(error, CancelledError):
-        raise error
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text):
-        return f"{source}: not enough memory; set --memory, or use fewer members (--profile fast)"
-    if isinstance(error, RuntimeError):
-        raise error
-    return text if str(source) in text else f"{source}: {text}"
-
-
-def postprocess_file(source: Path, target: Path) -> int:
+def postprocess_file(source: Path, target: Path, *, overwrite: bool = False) -> int:
     """Clean a label map file on its own grid (section 3.5).
+
+    Args:
+        source: The file.
+        target: Where the result goes.
+        overwrite: Whether it may replace another label map, but for the source itself.
 
     Returns:
         The number of voxels that changed.
 
     Raises:
         VolumeError: If the file is not a label map.
+        OutputError: If the result would replace something else, or cannot be written.
     """
+    check_output(
+        target,
+        Inputs(source),
+        is_ours=lambda path: overwrite and _is_label_map(path),
+        hint="--overwrite replaces a label map",
+    )
+    for path in data_files(target):
+        check_output(path, Inputs(source))
     labels = read_labels(source)
     cleaned = postprocess(labels.array)
     target.parent.mkdir(parents=True, exist_ok=True)
     labels.like(cleaned).save(target)
     return int((cleaned != labels.array).sum())
+
+
+def _is_label_map(path: Path) -> bool:
+    try:
+        read_labels(path)
+    except VolumeError:
+        return False
+    return True
 
 
 def pair_files(
@@ -248,9 +275,10 @@ def pair_files(
         usual = Format.SEG if is_dicom_source(scan) else Format.NIFTI
         first = formats[0] if formats else usual
         pairs.append((scan, result_path(output / f"{name}.nii.gz", first)))
-    doubled = {target for _, target in pairs if [t for _, t in pairs].count(target) > 1}
+    counts = Counter(target for _, target in pairs)
+    doubled = sorted(target for target, count in counts.items() if count > 1)
     if doubled:
-        name = sorted(doubled)[0].name
+        name = doubled[0].name
         raise VolumeError(f"{source}: two scans would both become {name}; rename one")
     return pairs
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from renalseg.batch import MASKS, Options, Prediction, missing, predict_files
 from renalseg.cluster import cluster
+from renalseg.errors import RenalsegError
+from renalseg.faults import Problem
 from renalseg.models.ensemble import Ensemble
 from renalseg.pipeline import Segmenter
 from renalseg.results import Wanted
@@ -69,7 +71,11 @@ def predict_on_cluster(
                 result: Prediction = future.result()
             except RayError as error:  # its worker or node was lost again and again
                 reason = " ".join(str(error).split())[:200]
-                yield Prediction(source, target, problem=f"{source}: {reason}")
+                yield Prediction(source, target, problem=Problem(f"{source}: {reason}"))
+            except RenalsegError:  # without an ensemble no scan fares better
+                raise
+            except Exception as error:  # whatever it is, the other scans go on
+                yield Prediction.failed(source, target, error)
             else:
                 yield replace(result, source=source, target=target)
 

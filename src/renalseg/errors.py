@@ -1,12 +1,20 @@
-"""The errors that renalseg raises for its user. Each message is one line that says what to do."""
+"""The errors and warnings of renalseg for its user: each is one line that says what to do."""
 
 
 class RenalsegError(Exception):
     """Something the user can mend; the command line prints it as one line and exits with 1."""
 
 
+class RenalsegWarning(UserWarning):
+    """Something a person should look at; the command line prints it as one line."""
+
+
 class VolumeError(RenalsegError):
     """A file is not the CT or label map that it should be."""
+
+
+class OutputError(RenalsegError):
+    """A result cannot be written to its place, or would replace what is not renalseg's own."""
 
 
 class CohortError(RenalsegError):

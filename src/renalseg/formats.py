@@ -86,6 +86,14 @@ def entropy_path(target: Path) -> Path:
     return target.with_name(f"{stem(target)}-entropy{ending}")
 
 
+def data_files(image: Path) -> tuple[Path, ...]:
+    """The files that an image's header may keep its voxels in when it is written."""
+    endings = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
+    return tuple(
+        image.with_name(f"{stem(image)}{ending}") for ending in endings.get(_ending(image), ())
+    )
+
+
 def _ending(path: Path) -> str:
     """What of a file's name says its format, in lower case; empty where nothing does."""
     name = path.name.lower()

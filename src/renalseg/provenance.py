@@ -13,9 +13,10 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from renalseg import __version__
+from renalseg.errors import OutputError
 from renalseg.files import write_json
 from renalseg.types import Affine, AnyArray
 
@@ -217,5 +218,23 @@ class Provenance(_Record):
     warnings: tuple[Warned, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Write the record as JSON."""
+        """Write the record as JSON.
+
+        Raises:
+            OutputError: If another program's file is there, such as the sidecar of a BIDS scan.
+        """
+        if path.exists() and not is_record(path):
+            raise OutputError(
+                f"{path}: is no record of renalseg and would be replaced by one; give the mask "
+                "another name"
+            )
         write_json(self.model_dump(mode="json"), path)
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is a record of what made a mask."""
+    try:
+        Provenance.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return True

@@ -1,15 +1,24 @@
 """What is written of a segmentation: the mask, and whatever else was asked for, beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from renalseg.errors import VolumeError
-from renalseg.formats import DICOM_FORMATS, Format, entropy_path, format_of, result_path, stem
-from renalseg.provenance import sidecar_path
+from renalseg.errors import RenalsegError, VolumeError
+from renalseg.formats import (
+    DICOM_FORMATS,
+    Format,
+    data_files,
+    entropy_path,
+    format_of,
+    result_path,
+    stem,
+)
+from renalseg.outputs import Inputs, check_folder, check_replaced
+from renalseg.provenance import is_record, sidecar_path
 from renalseg.segmentation import Segmentation
 from renalseg.volume.files import remove_leftovers, written_beside
 from renalseg.volume.source import Source
@@ -50,12 +59,53 @@ class Wanted:
         others = {one: result_path(target, one) for one in self.formats if one is not main}
         return {**others, main: target}
 
+    def all_files(self, target: Path) -> list[Path]:
+        """The files of a scan, with its uncertainty and without its record."""
+        more = [entropy_path(target)] if self.uncertainty else []
+        return [*self.files(target).values(), *more]
+
     def is_done(self, target: Path) -> bool:
         """Whether all of it stands."""
-        files = list(self.files(target).values())
-        if self.uncertainty:
-            files.append(entropy_path(target))
-        return all(file.is_file() for file in files)
+        return all(file.is_file() for file in self.all_files(target))
+
+    def check(self, target: Path, inputs: Inputs) -> None:
+        """Check that results replace nothing but earlier results, and can be written.
+
+        Earlier results have a record of renalseg next to them.
+
+        Raises:
+            OutputError: If not; VolumeError if the target's name says no format.
+        """
+        self._check_replaced(target, inputs)
+        check_folder(target.parent)
+
+    def refusals(
+        self, pairs: Iterable[tuple[Path, Path]], inputs: Inputs
+    ) -> dict[tuple[Path, Path], RenalsegError]:
+        """Scans and targets whose results cannot be written where they should go, and why.
+
+        Args:
+            pairs: Scans and the files that say where their results go.
+            inputs: What no result may replace.
+        """
+        refused: dict[tuple[Path, Path], RenalsegError] = {}
+        usable: set[Path] = set()  # a folder is tried once, not for each of its files
+        for source, target in pairs:
+            try:
+                self._check_replaced(target, inputs)
+                if target.parent not in usable:
+                    check_folder(target.parent)
+                    usable.add(target.parent)
+            except RenalsegError as error:
+                refused[source, target] = error
+        return refused
+
+    def _check_replaced(self, target: Path, inputs: Inputs) -> None:
+        record = record_path(target)
+        ours = is_record(record)
+        files = self.all_files(target)
+        for path in (record, *files, *(more for file in files for more in data_files(file))):
+            check_replaced(path, inputs, is_ours=lambda _: ours)
 
 
 def record_path(target: Path) -> Path:

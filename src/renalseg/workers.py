@@ -7,7 +7,9 @@ run must not find somebody still writing.
 
 import multiprocessing
 import os
+import pickle
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 from renalseg.errors import WorkerError
+from renalseg.notices import show_warnings_as_lines
 
 
 class Serial(Executor):
@@ -82,7 +85,7 @@ class Pool(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function in a worker."""
-        return self._pool.submit(fn, *args, **kwargs)
+        return self._pool.submit(_call, fn, args, kwargs)
 
     def restart(self) -> None:
         """Replace all workers, after one was lost."""
@@ -128,8 +131,25 @@ def worker_pool(workers: int, gpus: Sequence[str] = ()) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
+def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a function; an error that cannot be sent to the parent is replaced by its description.
+
+    The parent would otherwise take the worker for killed.
+    """
+    try:
+        return fn(*args, **kwargs)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+        except Exception:
+            text = "".join(traceback.format_exception(error))
+            raise RuntimeError(f"{type(error).__name__} in a worker:\n{text}") from None
+        raise
+
+
 def _begin(threads: int, gpus: Any) -> None:
     """Prepare a worker: its share of cores, no Ctrl-C of its own, no life without its parent."""
+    show_warnings_as_lines()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before anything loads OpenMP
     if gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get()  # before anything loads CUDA

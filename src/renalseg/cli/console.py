@@ -1,13 +1,15 @@
 """What every command shows alike: a bar for work on many cases, one line per problem, JSON."""
 
 import json
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import typer
+
+from renalseg.faults import OURS, USER, is_fault, problem_of
+from renalseg.notices import printable
 
 Item = TypeVar("Item")
 
@@ -30,9 +32,39 @@ def note(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def printable(text: str) -> str:
-    """A line that a terminal shows and does not obey: a file's name may hold anything."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+class Failures:
+    """What failed of a command's work on many cases; each is shown as one line.
+
+    Attributes:
+        count: How many cases failed.
+        faults: How many of them by a fault of renalseg.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.faults = 0
+
+    def add(self, line: str) -> None:
+        """Show a case's failure."""
+        self.count += 1
+        self.faults += is_fault(line)
+        note(printable(line))
+
+    @contextmanager
+    def of(self, case: Path | str) -> Iterator[None]:
+        """Work on a case; whatever goes wrong is its failure, and the next case goes on."""
+        try:
+            yield
+        except Exception as error:
+            self.add(problem_of(error, case))
+
+    def leave(self) -> None:
+        """End the command: by exit code 3 where a fault was renalseg's, else 1 where any failed.
+
+        Raises:
+            typer.Exit: If something failed.
+        """
+        if self.count:
+            raise typer.Exit(OURS if self.faults else USER)
 
 
 def duration(seconds: float | None) -> str:
@@ -51,7 +83,7 @@ def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Iterator[
 
     Lines that ``note`` shows meanwhile, and warnings, one line each, stand above the bar.
     """
-    with bar(total, title) as update, _warnings_as_lines():
+    with bar(total, title) as update:
         yield _counted(items, total, update)
 
 
@@ -103,16 +135,3 @@ def parts_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda part, done, total: progress.update(
             task, description=part, completed=done, total=total or None
         )
-
-
-@contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Show each warning as one line, without the place in the code that it came from."""
-
-    def show(message: Warning | str, *_place: object, **_more: object) -> None:
-        sys.stderr.write(f"warning: {message}\n")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show
-        yield

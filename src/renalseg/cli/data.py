@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from renalseg.cli.console import bar, note, print_json, tracked
-from renalseg.errors import RenalsegError
+from renalseg.cli.console import Failures, bar, note, print_json, tracked
+from renalseg.faults import OURS, USER, Problem, is_fault
+from renalseg.notices import printable
 
 if TYPE_CHECKING:
     from renalseg.cohort import Case, Cohort
@@ -56,8 +57,9 @@ def check(
         for one in checks:
             found.append(one)
             for problem in one.problems:
-                note(f"{one.case_id}: {problem}")
+                note(printable(f"{one.case_id}: {problem}"))
     bad = [one for one in found if one.problems]
+    problems = [problem for one in bad for problem in one.problems]
     if as_json:
         print_json(
             {
@@ -69,7 +71,7 @@ def check(
     else:
         typer.echo(f"{cohort.layout}: {_cases(len(found))}, {len(bad)} with problems")
     if bad:
-        raise typer.Exit(1)
+        raise typer.Exit(OURS if any(map(is_fault, problems)) else USER)
 
 
 @app.command("sample")
@@ -135,6 +137,7 @@ def disagreement(
     from renalseg.cohort import Cohort
     from renalseg.evaluation.disagreement import (
         KEPT,
+        check_places,
         disagreements,
         mean_tolerances_mm,
         write_disagreement,
@@ -144,14 +147,14 @@ def disagreement(
     from renalseg.workers import cores, worker_pool
 
     cohort = Cohort.open(folder).only(cases)
-    found, failed = [], 0
+    check_places(output, cohort)
+    found, failures = [], Failures()
     with worker_pool(min(jobs or cores(), len(cohort.cases))) as pool:
         compared = disagreements(cohort, output / KEPT, pool)
         with tracked(compared, len(cohort.cases), "Comparing") as all_:
-            for case_id, one in all_:
-                if isinstance(one, str):
-                    failed += 1
-                    note(f"{case_id}: {one}")
+            for _, one in all_:
+                if isinstance(one, Problem):
+                    failures.add(one)
                 else:
                     found.append(one)
     if found:
@@ -168,9 +171,8 @@ def disagreement(
                 )
             for path in files:
                 typer.echo(str(path))
-    typer.echo(f"{_cases(len(found))} compared, {_cases(failed)} failed", err=as_json)
-    if failed:
-        raise typer.Exit(1)
+    typer.echo(f"{_cases(len(found))} compared, {_cases(failures.count)} failed", err=as_json)
+    failures.leave()
 
 
 @app.command("download")
@@ -198,12 +200,12 @@ def download(
     job = Download(
         source, folder or Path(data_set.value), parse_cases(cases, source), not annotations_only
     )
-    failed = {}
+    failed, failures = {}, Failures()
     with tracked(job.run(), len(job.numbers), f"Getting {source.layout}") as each:
         for name, problem in each:
             if problem:
                 failed[name] = problem
-                note(f"{name}: {problem}")
+                failures.add(Problem(f"{name}: {problem}", is_fault=problem.is_fault))
     whole = len(job.numbers) - len([name for name in failed if name.startswith("case_")])
     if as_json:
         print_json({"folder": str(job.folder), "cases": whole, "failed": failed})
@@ -211,8 +213,7 @@ def download(
         typer.echo(f"{_cases(whole)} in {job.folder}, {len(failed)} failed")
         if failed:
             typer.echo("run the command again to fetch what failed", err=True)
-    if failed:
-        raise typer.Exit(1)
+    failures.leave()
 
 
 @app.command("phantom")
@@ -273,36 +274,35 @@ def export_corrections(
     data = data or default_data()
     written: list[str] = []
     kept: list[str] = []
-    failed = []
+    failed, failures = [], Failures()
     count = len(corrected_studies(data))
     with tracked(export(data, output), count, "Exporting") as each:
         for one in each:
             if one.problem:
                 failed.append(one.problem)
-                note(one.problem)
+                failures.add(one.problem)
             else:
                 (written if one.is_new else kept).append(one.case_id)
     if as_json:
         print_json({"written": written, "kept": kept, "failed": failed})
     else:
         typer.echo(f"{_cases(len(written))} written to {output}, {len(kept)} kept")
-    if failed:
-        raise typer.Exit(1)
+    failures.leave()
 
 
-def _for_each_case(cohort: "Cohort", title: str, write: Callable[["Case"], int]) -> None:
-    """Do one thing to every case; a bad one is named, and the command ends with exit code 1."""
-    written = failed = 0
+def _for_each_case(
+    cohort: "Cohort", title: str, write: Callable[["Case"], int], *, kept: str = ""
+) -> None:
+    """Do one thing to every case; a bad one is named, and the others go on."""
+    written, failures = 0, Failures()
     with tracked(cohort.cases, len(cohort.cases), title) as each:
         for case in each:
-            try:
+            with failures.of(case.case_id):
                 written += write(case)
-            except RenalsegError as error:
-                failed += 1
-                note(f"{case.case_id}: {error}")
-    typer.echo(f"{_cases(len(cohort.cases))}, {written} files written, {failed} cases failed")
-    if failed:
-        raise typer.Exit(1)
+    typer.echo(
+        f"{_cases(len(cohort.cases))}, {written} files written{kept}, {failures.count} cases failed"
+    )
+    failures.leave()
 
 
 def _cases(count: int) -> str:

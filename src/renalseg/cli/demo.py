@@ -26,7 +26,7 @@ def command(
 
     with TerminalReporter() as reporter:
         outcome = run_demo(output, reporter, everything=everything, device=device, workers=jobs)
-        seconds = reporter.elapsed
+        seconds, code = reporter.elapsed, reporter.exit_code
     typer.echo(f"\nDone in {seconds / 60:.1f} minutes. Mean over held-out phantoms:")
     for hec, scores in outcome.summary().items():
         typer.echo(f"  {hec:<18} Dice {scores[0]:.4f}   Surface Dice {scores[1]:.4f}")
@@ -38,3 +38,5 @@ def command(
     if outcome.to_look_at:
         files = shlex.join(str(path) for path in outcome.to_look_at)
         typer.echo(f"Look at its cases: renalseg view {files}")
+    if code:
+        raise typer.Exit(code)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from renalseg.cli.console import bar, note, print_json
+from renalseg.cli.console import Failures, bar, note, print_json
 
 #: The tables that are printed; the summary that is written holds more.
 SHOWN = ("scores", "lesions", "ranking", "paired_tests")
@@ -46,6 +46,7 @@ def command(
     run goes on where it was.
     """
     from renalseg.cohort import Cohort
+    from renalseg.errors import EvaluationError
     from renalseg.evaluation.folder import prediction_files
     from renalseg.evaluation.run import evaluate
     from renalseg.workers import cores, worker_pool
@@ -53,16 +54,23 @@ def command(
     total = sum(len(prediction_files(folder)) for folder in predictions)
     references = Cohort.open(cohort)
     count = min(jobs or cores(), total)
-    with bar(total, "Scoring") as update, worker_pool(count) as pool:
-        found = evaluate(
-            predictions,
-            references,
-            pool,
-            protocol=protocol.value,
-            output=output,
-            on_progress=update,
-            on_problem=note,
-        )
+    failures = Failures()
+    try:
+        with bar(total, "Scoring") as update, worker_pool(count) as pool:
+            found = evaluate(
+                predictions,
+                references,
+                pool,
+                protocol=protocol.value,
+                output=output,
+                on_progress=update,
+                on_problem=failures.add,
+            )
+    except EvaluationError as error:
+        if failures.faults:  # it is one of renalseg that nothing could be evaluated
+            failures.add(f"error: {error}")
+            failures.leave()
+        raise
     if as_json:
         print_json(
             {
@@ -80,4 +88,4 @@ def command(
             typer.echo(str(path))
     if found.problems:
         note(f"{found.problems} of {found.total} predictions could not be scored")
-        raise typer.Exit(1)
+    failures.leave()

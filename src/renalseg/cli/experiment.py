@@ -85,15 +85,15 @@ def run(
             ray=ray,
             share=share,
         )
-        problems = reporter.problems
+        code = reporter.exit_code
     typer.echo(outcome.text())
     typer.echo(f"\nPage      {outcome.report}")
     for path in outcome.tables.values():
         typer.echo(f"Tables    {path}")
     if outcome.ensemble:
         typer.echo(f"Ensemble  {outcome.ensemble}")
-    if problems:
-        raise typer.Exit(1)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command("status")

@@ -1,6 +1,7 @@
 """The command ``renalseg``. One file per command: parse, one call, show."""
 
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -20,14 +21,16 @@ from renalseg.cli import (
     serve,
     view,
 )
-from renalseg.cli.console import printable
-from renalseg.errors import RenalsegError
+from renalseg.faults import problem_of
+from renalseg.notices import printable, warnings_as_lines
 
 app = typer.Typer(
     name="renalseg",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Kidneys, tumors and cysts segmented in CT. Research software, not a medical device.",
+    epilog="Exit codes: 0 all is done, 1 something that you can mend, 2 a wrong command line, "
+    "3 a fault of renalseg, 130 interrupted.",
 )
 app.command("demo")(demo.command)
 app.command("predict")(predict.command)
@@ -52,21 +55,21 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def main(
-    version: bool = typer.Option(
+    context: typer.Context,
+    version: bool = typer.Option(  # noqa: ARG001  # its callback shows it
         False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
     ),
 ) -> None:
     """Options that stand before every command."""
+    context.with_resource(warnings_as_lines())
 
 
 def run() -> None:
-    """Entry point: an error that the user can mend is one line and exit code 1."""
+    """Entry point: whatever goes wrong is one line, and an exit code says whose fault it is."""
     try:
         app()
-    except RenalsegError as error:
-        typer.echo(f"error: {printable(str(error))}", err=True)
-        sys.exit(1)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(printable(f"error: {where}{error.strerror or error}"), err=True)
-        sys.exit(1)
+    except Exception as error:  # this is the one place that catches what nobody foresaw
+        problem = problem_of(error)
+        with suppress(OSError):  # nobody reads it
+            typer.echo(f"error: {printable(problem)}", err=True)
+        sys.exit(problem.exit_code)

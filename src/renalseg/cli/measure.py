@@ -32,11 +32,15 @@ def command(
     Research software: not for diagnostic use.
     """
     from renalseg.clinical import measure
-    from renalseg.clinical.table import write_table
+    from renalseg.clinical.table import COLUMNS, write_table
     from renalseg.errors import VolumeError
+    from renalseg.outputs import Inputs, begins_with, check_output
     from renalseg.volume import Volume, read_labels
     from renalseg.volume.source import read_source
 
+    if csv is not None:
+        inputs = Inputs(segmentation, ct, *(member or ()))
+        check_output(csv, inputs, is_ours=begins_with(",".join(COLUMNS)))
     labels = read_labels(segmentation)
 
     def checked(path: Path, other: Volume) -> Volume:

@@ -1,12 +1,14 @@
 """``renalseg models``: what an ensemble folder holds, and the models of others."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import parts_bar, print_json, printable
+from renalseg.cli.console import parts_bar, print_json
+from renalseg.notices import printable
 
 if TYPE_CHECKING:
     from renalseg.models.manifest import About
@@ -61,17 +63,27 @@ def _show_about(about: "About") -> None:
 @app.command("list")
 def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Name the model that comes along, published ones, and those that are installed."""
+    from renalseg.errors import ModelError
     from renalseg.models.ensemble import Ensemble
     from renalseg.models.install import models_folder
     from renalseg.models.published import PUBLISHED
 
     about = Ensemble.open(Path("default")).manifest.about
-    root = models_folder()
-    here = sorted(p.name for p in root.glob("[!.]*") if p.is_dir()) if root.is_dir() else []
+    root: Path | None = None
+    with suppress(ModelError):  # no home: nothing is installed
+        root = models_folder()
+    here = sorted(p.name for p in root.glob("[!.]*") if p.is_dir()) if root else []
     if as_json:
         published = [asdict(m) | {"installed": m.name in here} for m in PUBLISHED.values()]
         own = about.model_dump() if about else None
-        print_json({"default": own, "folder": str(root), "published": published, "installed": here})
+        print_json(
+            {
+                "default": own,
+                "folder": root and str(root),
+                "published": published,
+                "installed": here,
+            }
+        )
         return
     if about:
         typer.echo(f"{about.name} (comes with renalseg)")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import MODEL, bar, note, print_json, printable
+from renalseg.cli.console import MODEL, bar, note, print_json
 from renalseg.cli.predict import Profile
 from renalseg.errors import PacsError
+from renalseg.notices import printable
 
 if TYPE_CHECKING:
     from renalseg.batch import Options

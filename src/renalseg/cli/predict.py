@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import MODEL, note, print_json, printable
+from renalseg.cli.console import MODEL, note, print_json
 from renalseg.cli.reporter import TerminalReporter
 from renalseg.formats import Format
+from renalseg.notices import printable
 
 if TYPE_CHECKING:
     from renalseg.batch import Prediction
@@ -160,11 +161,11 @@ def command(
             _show(result, reporter)
             if engine is Engine.RAY:
                 reporter.update(done, len(pairs))
-        reporter.finish(f"{len(pairs) - failed} of {len(pairs)} scans")
+        reporter.finish(f"{len(pairs) - failed} of {len(pairs)} scans", failed=failed > 0)
     if as_json:
         print_json(results)
-    if failed:
-        raise typer.Exit(1)
+    if reporter.exit_code:
+        raise typer.Exit(reporter.exit_code)
 
 
 def _record(result: "Prediction") -> dict[str, object]:

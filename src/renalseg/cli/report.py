@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from renalseg.provenance import Provenance
 
 SUFFIXES = (".html", ".pdf")
+#: How a report that may be replaced begins, and what it holds.
+MARKS = {
+    ".html": ("<!DOCTYPE html>", '<meta name="generator" content="renalseg'),
+    ".pdf": ("%PDF", "/Creator (renalseg"),
+}
 
 
 def command(
@@ -38,6 +43,7 @@ def command(
     """
     from renalseg.clinical import measure
     from renalseg.errors import RenalsegError
+    from renalseg.outputs import Inputs, check_output, contains
     from renalseg.provenance import sidecar_path
     from renalseg.report.study import TITLE, Patient, Study, write_study_page, write_study_pdf
     from renalseg.volume import read_labels
@@ -48,6 +54,8 @@ def command(
     for target in targets:
         if target.suffix.lower() not in SUFFIXES:
             raise RenalsegError(f"{target}: expected a file that ends in .html or .pdf")
+        start, mark = MARKS[target.suffix.lower()]
+        check_output(target, Inputs(segmentation, ct), is_ours=contains(mark, start=start))
     labels = read_labels(segmentation)
     image = None if ct is None else read_source(ct).volume
     if image is not None and not image.same_grid(labels):

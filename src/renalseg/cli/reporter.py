@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from renalseg.cli.console import printable
+from renalseg.faults import OURS, USER, is_fault
+from renalseg.notices import printable
 
 JOBS = typer.Option(
     None,
@@ -36,7 +37,7 @@ class TerminalReporter:
             redirect_stderr=False,
             disable=not self.console.is_terminal,
         )
-        self.problems = 0
+        self.problems = self.faults = 0
         self._title = ""
         self._began = self._opened = monotonic()
         self._task = self.progress.add_task("", visible=False, total=1)
@@ -60,6 +61,11 @@ class TerminalReporter:
         """Take the bar away."""
         self.progress.stop()
 
+    @property
+    def exit_code(self) -> int:
+        """What a command leaves with: 0, 1 after a problem, 3 after a fault of renalseg."""
+        return OURS if self.faults else USER if self.problems else 0
+
     def start(self, title: str) -> None:
         """Show a new bar."""
         title = printable(title)
@@ -74,12 +80,13 @@ class TerminalReporter:
         """Move the bar."""
         self.progress.update(self._task, completed=done, total=total)
 
-    def finish(self, note: str = "") -> None:
+    def finish(self, note: str = "", *, failed: bool = False) -> None:
         """Replace the bar by a line with the time that the stage took."""
         seconds = monotonic() - self._began
         self.progress.update(self._task, visible=False)
-        text = escape(f"{self._title} ({note})" if note else self._title)
-        self.console.print(f"[green]✓[/green] {text}  [dim]{seconds:.0f} s[/dim]")
+        text = escape(f"{self._title} ({note})" if note and self._title else self._title or note)
+        sign = "[red]✗[/red]" if failed else "[green]✓[/green]"
+        self.console.print(f"{sign} {text}  [dim]{seconds:.0f} s[/dim]")
 
     def done(self, title: str) -> None:
         """Show that a part of the stage has ended."""
@@ -92,4 +99,5 @@ class TerminalReporter:
     def problem(self, line: str) -> None:
         """Show a line that something was left out."""
         self.problems += 1
+        self.faults += is_fault(line)
         self.console.print(f"[yellow]![/yellow] {escape(printable(line))}")

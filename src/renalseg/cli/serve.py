@@ -53,14 +53,14 @@ def command(
         ) from None
     from renalseg.models.ensemble import Ensemble
     from renalseg.web.machine import memory_gb
-    from renalseg.web.settings import Limits, Settings, default_data
+    from renalseg.web.settings import Limits, Settings, data_or_temporary
     from renalseg.web.tokens import Tokens
 
     folder = Ensemble.open(model).folder
     one = os.environ.get("RENALSEG_TOKEN")
     settings = Settings(
         model=folder,
-        data=data or default_data(),
+        data=data or data_or_temporary(),
         host=host,
         port=port,
         tokens=Tokens.read(tokens) if tokens else Tokens.of({"user": one} if one else {}),

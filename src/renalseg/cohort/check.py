@@ -12,6 +12,7 @@ from renalseg.cohort.cohort import Cohort
 from renalseg.cohort.layout import Layout
 from renalseg.cohort.masks import grid_difference
 from renalseg.errors import VolumeError
+from renalseg.faults import problem_of
 from renalseg.labels import Label
 from renalseg.volume import Volume, read_image, read_labels
 
@@ -32,7 +33,11 @@ class CaseCheck:
 def check_cohort(cohort: Cohort) -> Iterator[CaseCheck]:
     """Check one case after the other; a bad case does not keep the next from being checked."""
     for case in cohort.cases:
-        yield CaseCheck(case.case_id, tuple(case_problems(case)))
+        try:
+            problems = tuple(case_problems(case))
+        except Exception as error:  # whatever it is, the other cases are checked
+            problems = (problem_of(error, case.folder),)
+        yield CaseCheck(case.case_id, problems)
 
 
 def case_problems(case: Case) -> list[str]:

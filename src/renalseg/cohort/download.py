@@ -17,6 +17,7 @@ from renalseg.cohort.layout import Layout
 from renalseg.cohort.masks import grid_difference
 from renalseg.download import fetch
 from renalseg.errors import CohortError, DownloadError, RenalsegError
+from renalseg.faults import Problem, problem_of
 from renalseg.volume import read_image, read_labels
 
 #: Replaces the address of the challenge's repository, e.g. by a mirror's.
@@ -85,7 +86,7 @@ class Download:
         """The folder of cases that is asked."""
         return os.environ.get(MIRROR, self.source.url).rstrip("/")
 
-    def run(self) -> Iterator[tuple[str, str | None]]:
+    def run(self) -> Iterator[tuple[str, Problem | None]]:
         """Get one case after the other; a bad one does not keep the next from being fetched.
 
         Yields:
@@ -100,15 +101,15 @@ class Download:
         try:
             self._fetch(self.source.records, self.folder / self.source.records)
         except DownloadError as error:
-            yield self.source.records, str(error)
+            yield self.source.records, problem_of(error)
         for number in self.numbers:
             name = f"case_{number:05d}"
             try:
                 self._annotations(name)
                 if self.imaging:
                     self._imaging(name)
-            except (RenalsegError, OSError) as error:
-                yield name, " ".join(str(error).split())
+            except Exception as error:  # whatever it is, the other cases go on
+                yield name, problem_of(error)
             else:
                 yield name, None
 

@@ -12,18 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from renalseg.cohort import Case, Cohort
-from renalseg.errors import EvaluationError, RenalsegError
+from renalseg.errors import EvaluationError
 from renalseg.evaluation.case import score_of
 from renalseg.evaluation.kept import keep, load, state_of
 from renalseg.evaluation.references import CaseReferences
+from renalseg.faults import Problem, problem_of
 from renalseg.files import write_json
 from renalseg.labels import HECS
 from renalseg.metrics import CaseScore, write_scores
 from renalseg.metrics.distances import Surface
 from renalseg.metrics.score import HEC_BITS
+from renalseg.outputs import Inputs, begins_with, check_output
 
 #: Results by case, from which an interrupted run goes on.
 KEPT = "disagreement_cases"
+SCORES, TOLERANCES = "inter_rater_disagreement.csv", "tolerances.json"
 #: Surface distance in mm below which so many percent of a surface's elements lie.
 PERCENTILE = 95
 
@@ -73,7 +76,7 @@ def disagreement(case: Case, kept: Path | None = None) -> Disagreement:
 
 def disagreements(
     cohort: Cohort, kept: Path, pool: Executor
-) -> Iterator[tuple[str, Disagreement | str]]:
+) -> Iterator[tuple[str, Disagreement | Problem]]:
     """Compare the maps of every case of a cohort.
 
     Args:
@@ -82,19 +85,30 @@ def disagreements(
         pool: Where cases are compared.
 
     Yields:
-        A case's name, and what was found or the line that says why nothing was.
+        A case's name, and what was found or why nothing was.
     """
     tasks = [(case, kept / f"{case.case_id}.json") for case in cohort.cases]
     for case, found in zip(cohort.cases, pool.map(_attempt, tasks), strict=True):
         yield case.case_id, found
 
 
-def _attempt(task: tuple[Case, Path]) -> Disagreement | str:
+def _attempt(task: tuple[Case, Path]) -> Disagreement | Problem:
     """Compare one case's maps; runs in a worker."""
     try:
         return disagreement(*task)
-    except RenalsegError as error:
-        return str(error)
+    except Exception as error:  # whatever it is, the other cases go on
+        return problem_of(error, task[0].case_id)
+
+
+def check_places(folder: Path, cohort: Cohort) -> None:
+    """Check that results can be written to a folder, before hours of work.
+
+    Raises:
+        OutputError: If they cannot, or would replace files of others.
+    """
+    inputs = Inputs(cohort.folder)
+    check_output(folder / SCORES, inputs, is_ours=begins_with("caseID,"))
+    check_output(folder / TOLERANCES, inputs, is_ours=begins_with('{\n  "tolerances_mm"'))
 
 
 def mean_tolerances_mm(cases: Iterable[Disagreement]) -> dict[str, float]:
@@ -112,7 +126,7 @@ def write_disagreement(cases: Iterable[Disagreement], folder: Path) -> tuple[Pat
     """Write ``inter_rater_disagreement.csv`` and ``tolerances.json``; gives their paths."""
     listed = list(cases)
     folder.mkdir(parents=True, exist_ok=True)
-    scores, tolerances = folder / "inter_rater_disagreement.csv", folder / "tolerances.json"
+    scores, tolerances = folder / SCORES, folder / TOLERANCES
     write_scores({case.case_id: case.score for case in listed}, scores)
     by_case = {
         case.case_id: {hec: _plain(mm) for hec, mm in case.tolerance_mm.items()} for case in listed

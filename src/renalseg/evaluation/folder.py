@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from renalseg.cohort import Case, Cohort, Protocol
-from renalseg.errors import EvaluationError, RenalsegError
+from renalseg.errors import EvaluationError
 from renalseg.evaluation.case import evaluate_case, keep_result, kept_result
 from renalseg.evaluation.result import CaseResult
+from renalseg.faults import Problem, problem_of
 
 SUFFIX = ".nii.gz"
 
@@ -19,7 +20,7 @@ class Evaluated:
 
     case_id: str
     result: CaseResult | None = None
-    problem: str | None = None
+    problem: Problem | None = None
 
 
 def prediction_files(folder: Path) -> list[Path]:
@@ -60,8 +61,8 @@ def evaluate_folder(
         name = path.name.removesuffix(SUFFIX)
         case = cases.get(name)
         if case is None:
-            problem = f"{path}: no case {name} in {cohort.folder}; rename or remove it"
-            waiting.append(Evaluated(name, problem=problem))
+            problem = f"{name}: {path}: no case {name} in {cohort.folder}; rename or remove it"
+            waiting.append(Evaluated(name, problem=Problem(problem)))
         else:
             waiting.append(pool.submit(_evaluate, path, case, protocol, kept / f"{name}.json"))
     for one in waiting:
@@ -70,12 +71,11 @@ def evaluate_folder(
 
 def _evaluate(path: Path, case: Case, protocol: Protocol, kept: Path) -> Evaluated:
     """Evaluate one prediction; runs in a worker."""
-    known = kept_result(kept, path, case)
-    if known is not None:
-        return Evaluated(case.case_id, known)
     try:
-        result = evaluate_case(path, case, protocol)
-    except RenalsegError as error:
-        return Evaluated(case.case_id, problem=str(error))
-    keep_result(kept, path, case, result)
+        result = kept_result(kept, path, case)
+        if result is None:
+            result = evaluate_case(path, case, protocol)
+            keep_result(kept, path, case, result)
+    except Exception as error:  # whatever it is, the other cases go on
+        return Evaluated(case.case_id, problem=problem_of(error, case.case_id))
     return Evaluated(case.case_id, result)

@@ -36,6 +36,9 @@ class Ranked:
     tumor_dice: float
 
 
+RANKING_COLUMNS = tuple(field.name for field in fields(Ranked))
+
+
 def rank(means: Mapping[str, CaseScore]) -> tuple[Ranked, ...]:
     """Rank models by the rule of KiTS21, the best first.
 
@@ -64,7 +67,7 @@ def write_ranking(ranking: Sequence[Ranked], path: Path) -> None:
     """Write a ranking as the challenge's CSV file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Ranked))
+    writer.writerow(RANKING_COLUMNS)
     for row in ranking:
         name, final_rank, mean_rank, *scores = astuple(row)
         writer.writerow((name, final_rank, f"{mean_rank:.4f}", *(f"{s:.8f}" for s in scores)))

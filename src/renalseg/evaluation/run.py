@@ -9,13 +9,15 @@ from renalseg.cohort import Cohort, Protocol
 from renalseg.errors import EvaluationError
 from renalseg.evaluation.details_file import DETAILS_FILE, write_details
 from renalseg.evaluation.folder import evaluate_folder, prediction_files
-from renalseg.evaluation.ranking import rank, write_ranking
+from renalseg.evaluation.ranking import RANKING_COLUMNS, rank, write_ranking
 from renalseg.evaluation.result import CaseResult
 from renalseg.evaluation.subgroups import find_clinical, read_clinical, subgroups
 from renalseg.evaluation.summary import Summary, summarise
+from renalseg.faults import Problem
 from renalseg.files import write_json, write_text
 from renalseg.metrics import mean_score, write_scores
 from renalseg.metrics.scores_file import MAJORITY_FILE, SAMPLES_FILE
+from renalseg.outputs import Inputs, begins_with, check_output
 
 #: The challenge's file of scores.
 SCORES_FILES: dict[Protocol, str] = {"kits21": SAMPLES_FILE, "kits23": MAJORITY_FILE}
@@ -54,7 +56,7 @@ def evaluate(
     protocol: Protocol = "kits21",
     output: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-    on_problem: Callable[[str], None] | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
 ) -> Evaluation:
     """Evaluate one or several models' predictions.
 
@@ -73,8 +75,10 @@ def evaluate(
 
     Raises:
         EvaluationError: There is nothing that could be evaluated, or no place for the results.
+        OutputError: Results cannot be written, or would replace files of others.
     """
     homes = _homes(folders, output)
+    _check_places(homes, output, protocol, Inputs(cohort.folder))
     total = sum(len(prediction_files(folder)) for folder in folders)
     results: dict[str, dict[str, CaseResult]] = {}
     files: list[Path] = []
@@ -83,11 +87,11 @@ def evaluate(
         found: dict[str, CaseResult] = {}
         for one in evaluate_folder(folder, cohort, protocol, home / KEPT / protocol, pool):
             done += 1
-            if one.result is None:
+            if one.problem is not None:
                 problems += 1
                 if on_problem:
-                    on_problem(f"{one.case_id}: {one.problem}")
-            else:
+                    on_problem(one.problem)
+            elif one.result is not None:
                 found[one.case_id] = one.result
             if on_progress:
                 on_progress(done, total)
@@ -118,6 +122,20 @@ def _homes(folders: Sequence[Path], output: Path | None) -> dict[str, Path]:
             "rename one"
         )
     return {name: output / name for name in names}
+
+
+def _check_places(
+    homes: dict[str, Path], output: Path | None, protocol: Protocol, inputs: Inputs
+) -> None:
+    """Refuse places that cannot be written, and files there that are not of an evaluation."""
+    table = begins_with("caseID,")
+    for home in homes.values():
+        for name in (SCORES_FILES[protocol], DETAILS_FILE):
+            check_output(home / name, inputs, is_ours=table)
+    home = output or next(iter(homes.values()))
+    check_output(home / f"{SUMMARY}.md", inputs, is_ours=begins_with("## "))
+    check_output(home / f"{SUMMARY}.json", inputs, is_ours=begins_with('{\n  "scores"'))
+    check_output(home / RANKING_FILE, inputs, is_ours=begins_with(",".join(RANKING_COLUMNS)))
 
 
 def _write_model(found: dict[str, CaseResult], home: Path, protocol: Protocol) -> list[Path]:

@@ -21,7 +21,7 @@ class Reporter(Protocol):
         """A part of the stage has ended."""
 
     def problem(self, line: str) -> None:
-        """Something was left out; the job goes on."""
+        """Something was left out; the job goes on. A fault's line is a ``Problem``."""
 
 
 class Silent:

@@ -9,7 +9,7 @@ from typing import Any
 
 from renalseg.errors import ExperimentError
 from renalseg.experiment.config import Experiment
-from renalseg.experiment.failures import failure_line
+from renalseg.experiment.failures import failure
 from renalseg.experiment.heldout import predict_held_out
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.settle import PREDICTIONS, settle
@@ -209,7 +209,7 @@ def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> 
             pool,
             reporter.done,
             show,
-            lambda title, error: reporter.problem(failure_line(title, error, logs)),
+            lambda title, error: reporter.problem(failure(title, error, logs)),
         )
 
 

@@ -9,10 +9,11 @@ so that an offset within reach never leaves them.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
 import numpy as np
-from numba import njit
+
+from renalseg.compiled import compiled
 
 
-@njit(cache=True)
+@compiled()
 def surfaces(voxels, reach):
     """Bits of the masks whose surface passes each corner."""
     slices, rows, columns = voxels.shape[0] - 1, voxels.shape[1] - 1, voxels.shape[2] - 1
@@ -32,7 +33,7 @@ def surfaces(voxels, reach):
     return found
 
 
-@njit(cache=True)
+@compiled()
 def _code(voxels, z, y, x, bit):
     """The eight voxels around a corner, the first one the highest bit."""
     code = 0
@@ -43,7 +44,7 @@ def _code(voxels, z, y, x, bit):
     return code
 
 
-@njit(cache=True)
+@compiled()
 def agreement(voxels, own, other, reach, offsets, within, masks):
     """Count a surface's elements, by code, that lie near another surface and that do not.
 
@@ -82,7 +83,7 @@ def agreement(voxels, own, other, reach, offsets, within, masks):
     return counts
 
 
-@njit(cache=True)
+@compiled()
 def elements(voxels, own, bit):
     """The corners and codes of one mask's surface; ``own`` without border."""
     wanted = np.uint8(1 << bit)
@@ -103,7 +104,7 @@ def elements(voxels, own, bit):
     return corners, codes
 
 
-@njit(cache=True)
+@compiled()
 def overlap(first, second, masks):
     """Voxels of each mask: in the first, in the second, in both."""
     pairs = np.zeros((1 << masks, 1 << masks), np.int64)

@@ -9,6 +9,7 @@ from pathlib import Path
 from renalseg.archive import DamagedZipError, NoRoomError, unpack
 from renalseg.download import fetch
 from renalseg.errors import DownloadError, ModelError
+from renalseg.files import home
 from renalseg.labels import FOREGROUND
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.ensemble import MANIFEST, Ensemble, Manifest, Member
@@ -40,8 +41,17 @@ class Installed:
 
 
 def models_folder() -> Path:
-    """Where models are installed: ``$RENALSEG_MODELS``, or ``~/.renalseg/models``."""
-    return Path(os.environ.get("RENALSEG_MODELS") or Path.home() / ".renalseg" / "models")
+    """Where models are installed: ``$RENALSEG_MODELS``, or ``~/.renalseg/models``.
+
+    Raises:
+        ModelError: If neither is known.
+    """
+    if given := os.environ.get("RENALSEG_MODELS"):
+        return Path(given)
+    own = home()
+    if own is None:
+        raise ModelError("no home folder to keep models in; name a folder in RENALSEG_MODELS")
+    return own / "models"
 
 
 def install(

@@ -10,7 +10,7 @@ from time import monotonic
 
 from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig
-from renalseg.pacs.faults import UnreachableError
+from renalseg.pacs.faults import UnreachableError, log_fault
 from renalseg.pacs.folders import IMAGES
 from renalseg.pacs.instance import identify, image_name
 from renalseg.pacs.pull import list_instances
@@ -51,6 +51,11 @@ class Inquiry:
             except UnreachableError:
                 pass
             except PacsError:  # it cannot be asked, now or later
+                pause_s = float("inf")
+            except OSError as error:  # of our own disk
+                log.warning("study %s: %s", key, error.strerror)
+            except Exception as error:  # one study must not keep the others
+                log_fault(log, f"study {key}", error)
                 pause_s = float("inf")
             self._due[key] = (monotonic() + pause_s, min(2 * pause_s, self.config.retry_s[1]))
 

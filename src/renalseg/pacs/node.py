@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from renalseg.pacs.config import NodeConfig
+from renalseg.pacs.faults import log_fault, reason_of
 from renalseg.pacs.folders import IMAGES, MADE, RESULTS
 from renalseg.pacs.inquiry import Inquiry
 from renalseg.pacs.instance import sync_folder
@@ -105,9 +106,11 @@ class Node:
         while not self._stop.is_set():
             try:
                 pause = 0 if turn() else _PAUSE_S
-            except Exception as error:  # its text may hold what an image holds
-                what = error.strerror if isinstance(error, OSError) else type(error).__name__
-                log.error("%s; trying again", what)  # noqa: TRY400
+            except Exception as error:
+                if isinstance(error, OSError):
+                    log.error("%s; trying again", error.strerror)  # noqa: TRY400
+                else:
+                    log_fault(log, turn.__name__.strip("_"), error)
                 pause = _PAUSE_AFTER_ERROR_S
             self._stop.wait(pause)
 
@@ -141,7 +144,7 @@ class Node:
         try:
             self._segment(self.queue.folder(Stage.WORKING, key))
         except Exception as error:  # one study must not end the node
-            self._fail(key, f"{type(error).__name__}: {error}")
+            self._fail(key, reason_of(log, f"study {key}", error))
         else:
             if not self._stop.is_set():  # the queue may be another's already
                 self.queue.move(key, Stage.WORKING, Stage.SENDING)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import PacsError
 from renalseg.pacs.config import NodeConfig
+from renalseg.pacs.faults import log_fault
 from renalseg.pacs.instance import Identity, identify, image_name, part10, pseudonym
 from renalseg.pacs.queue import Queue
 from renalseg.volume.dicom.syntaxes import CT_CLASSES, DEFLATED, READABLE
@@ -159,7 +160,7 @@ def stored(event: "Event", on_instance: OnInstance) -> int:
         log.error("an instance cannot be kept (%s); it was refused", error.strerror)  # noqa: TRY400
         return OUT_OF_RESOURCES
     except Exception as error:  # the text of it may hold what the instance holds
-        log.error("an instance cannot be read (%s)", type(error).__name__)  # noqa: TRY400
+        log_fault(log, "an instance cannot be read", error)
         return CANNOT_UNDERSTAND
 
 

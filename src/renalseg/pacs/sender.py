@@ -4,9 +4,8 @@ import logging
 from dataclasses import dataclass
 from time import monotonic
 
-from renalseg.errors import PacsError
 from renalseg.pacs.config import SENDER, NodeConfig
-from renalseg.pacs.faults import RefusedError, UnreachableError
+from renalseg.pacs.faults import RefusedError, UnreachableError, reason_of
 from renalseg.pacs.push import push
 from renalseg.pacs.queue import Queue, Stage
 
@@ -66,8 +65,10 @@ class Sender:
                 self._fail(key, str(error))
                 return True
             log.warning("study %s: refused, next time in %g s", key, trial.pause_s)
-        except (PacsError, ValueError) as error:
-            self._fail(key, str(error))
+        except OSError as error:  # of our own disk
+            log.warning("study %s: %s, next time in %g s", key, error.strerror, trial.pause_s)
+        except Exception as error:  # one study must not keep the others
+            self._fail(key, reason_of(log, f"study {key}", error))
             return True
         else:
             self.queue.finish(key)

@@ -1,5 +1,6 @@
 """A scan and its mask as files of this computer, as the page in the browser asks for them."""
 
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,7 +155,7 @@ def _free(path: Path, number: int) -> Path:
     """The name of a version's file that is not taken."""
     while True:
         candidate = path.with_name(f"{_stem(path)}-v{number}.nii.gz")
-        if not candidate.exists():
+        if not os.path.lexists(candidate):
             return candidate
         number += 1
 

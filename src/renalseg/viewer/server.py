@@ -7,6 +7,7 @@ standard library.
 import json
 import mimetypes
 import secrets
+import sys
 import tempfile
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from renalseg import __version__
 from renalseg.errors import RenalsegError
+from renalseg.faults import describe, record, remedy
+from renalseg.notices import printable
 from renalseg.provenance import NOTICE
 from renalseg.viewer.local import ID, LocalStudy, canonical
 from renalseg.volume import read_labels
@@ -93,6 +96,19 @@ class Handler(BaseHTTPRequestHandler):
             self._json({"detail": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+        except Exception as error:  # whatever it is, the next request is answered
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Answer with what the user can do, or with a fault's number; the terminal says more."""
+        text = remedy(error)
+        if text is None:
+            fault = record(error)
+            text = f"something went wrong (fault {fault.number}); the terminal says where"
+            place = fault.details or describe(error)
+            sys.stderr.write(f"error: fault {fault.number} of renalseg, not yours: see {place}\n")
+        self.close_connection = True
+        self._json({"detail": printable(text)}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _path(self) -> str:
         """The path behind the token; refuses other hosts (DNS rebinding) and other tokens."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-from numba import njit
 
+from renalseg.compiled import compiled
 from renalseg.types import AnyArray, LabelArray
 
 #: A half-open range of slices, rows and columns.
@@ -149,7 +149,7 @@ def _occupied(array: AnyArray) -> Iterator[Box]:
         )
 
 
-@njit(cache=True)
+@compiled()
 def _blocks(array, depth, height, width):  # type: ignore[no-untyped-def]
     """Which blocks of an array hold anything but zeros."""
     slices, rows, columns = array.shape

@@ -1,6 +1,5 @@
 """Which reader and writer a file needs, and files that appear whole or not at all."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from renalseg.errors import VolumeError
+from renalseg.files import move
 from renalseg.formats import META_SUFFIXES, NIFTI_SUFFIXES, SUFFIXES
 from renalseg.types import Affine, AnyArray
 from renalseg.volume.segments import Segment
@@ -133,7 +133,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     try:
         yield folder / path.name
         for written in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
-            os.replace(written, path.parent / written.name)
+            move(written, path.parent / written.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

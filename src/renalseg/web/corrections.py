@@ -15,6 +15,7 @@ import numpy as np
 
 from renalseg.clinical.instances import LEAST_LESION_ML, find_kidneys
 from renalseg.errors import CohortError, VolumeError
+from renalseg.faults import Problem, problem_of
 from renalseg.files import write_json
 from renalseg.labels import Label
 from renalseg.types import MaskArray
@@ -41,7 +42,7 @@ class Exported:
 
     case_id: str
     is_new: bool = False
-    problem: str | None = None
+    problem: Problem | None = None
 
 
 def corrected_studies(data: Path) -> list[Study]:
@@ -88,8 +89,8 @@ def export_corrections(data: Path, target: Path) -> Iterator[Exported]:
             continue
         try:
             _write_case(folder, study.versions[-1].number, target / case_id)
-        except (VolumeError, OSError) as error:
-            yield Exported("", problem=f"study {study.id}: {error}")
+        except Exception as error:  # whatever it is, the other studies go on
+            yield Exported("", problem=problem_of(error, f"study {study.id}"))
             continue
         cases[case_id] = about
         write_json({"cases": cases}, target / RECORD)

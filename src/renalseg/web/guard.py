@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from renalseg.faults import is_full_disk, is_memory
 from renalseg.web.headers import HEADERS
 from renalseg.web.identity import CSRF_HEADER, Doorkeeper, Identity
 from renalseg.web.logs import log_place
@@ -68,12 +69,9 @@ class Guard:
         except RefusedError as refusal:
             await _refused(refusal)(scope, receive, send_safely)
         except Exception as error:  # uvicorn would log its text
-            log_place(log, request.method, error)
-            if status:
-                return
-            text = "something went wrong on the server; its log says where"
-            answer_ = JSONResponse({"detail": text}, HTTPStatus.INTERNAL_SERVER_ERROR)
-            await answer_(scope, receive, send_safely)
+            number = log_place(log, request.method, error)
+            if not status:
+                await _failed(error, number)(scope, receive, send_safely)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             if route != _ENDLESS:
@@ -187,6 +185,19 @@ def _giving(first: Message, receive: Receive) -> Receive:
 def _refused(refusal: RefusedError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else None
     return JSONResponse({"detail": str(refusal)}, refusal.status, headers)
+
+
+def _failed(error: Exception, number: str) -> Response:
+    """The answer to a request that failed for lack of room, or in a way that nobody foresaw."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    text = f"something went wrong on the server (fault {number}); its log says where"
+    if is_memory(error):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        text = "not enough memory on the server for this; try again later"
+    elif is_full_disk(error):
+        status = HTTPStatus.INSUFFICIENT_STORAGE
+        text = "the server's disk is full; tell who runs it"
+    return JSONResponse({"detail": text}, status)
 
 
 def _cross_site() -> RefusedError:

@@ -1,17 +1,21 @@
 """What went wrong, for the log: where, and never the error's text, which may name a patient."""
 
 import logging
-from traceback import extract_tb
+
+from renalseg.faults import new_number, where
 
 
-def log_place(log: logging.Logger, what: str, error: BaseException) -> None:
-    """Log an error's type and place.
+def log_place(log: logging.Logger, what: str, error: BaseException) -> str:
+    """Log an error's type and place, under a number that its user is told.
 
     Args:
         log: The module's logger.
         what: What was being done.
         error: What went wrong.
+
+    Returns:
+        The number.
     """
-    frames = extract_tb(error.__traceback__)[-3:]
-    places = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames))
-    log.error("%s: %s at %s", what, type(error).__name__, places)
+    number = new_number()
+    log.error("fault %s: %s: %s at %s", number, what, type(error).__name__, where(error))
+    return number

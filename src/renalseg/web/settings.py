@@ -2,10 +2,14 @@
 
 import ipaddress
 import os
+import tempfile
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from renalseg.errors import RenalsegError
+from renalseg.errors import OutputError, RenalsegError, RenalsegWarning
+from renalseg.files import home
+from renalseg.outputs import check_folder
 from renalseg.web.tokens import Tokens
 
 #: The one user of a server that asks nobody who they are.
@@ -15,6 +19,10 @@ DAY_S = 86_400.0
 
 class ServeError(RenalsegError):
     """A server cannot be started as it was asked to."""
+
+
+class TemporaryDataWarning(RenalsegWarning):
+    """Studies are kept where they may not last."""
 
 
 @dataclass(frozen=True)
@@ -114,5 +122,39 @@ def is_loopback(host: str) -> bool:
 
 
 def default_data() -> Path:
-    """Where studies are kept unless it is said: RENALSEG_SERVE_DATA, or ``~/.renalseg/serve``."""
-    return Path(os.environ.get("RENALSEG_SERVE_DATA") or Path.home() / ".renalseg" / "serve")
+    """Where studies are kept unless it is said: RENALSEG_SERVE_DATA, or ``~/.renalseg/serve``.
+
+    Raises:
+        ServeError: If neither is known.
+    """
+    if given := os.environ.get("RENALSEG_SERVE_DATA"):
+        return Path(given)
+    own = home()
+    if own is None:
+        raise ServeError("no home folder to keep studies in; give --data or RENALSEG_SERVE_DATA")
+    return own / "serve"
+
+
+def data_or_temporary() -> Path:
+    """The default folder for studies; without a home that can be written to, a temporary one.
+
+    Warns:
+        TemporaryDataWarning: If it is temporary.
+
+    Raises:
+        OutputError: If RENALSEG_SERVE_DATA names a folder that cannot be written to.
+    """
+    try:
+        folder = default_data()
+        check_folder(folder)
+    except (ServeError, OutputError):
+        if os.environ.get("RENALSEG_SERVE_DATA"):
+            raise
+        folder = Path(tempfile.mkdtemp(prefix="renalseg-serve-"))
+        warnings.warn(
+            f"no home folder can be written to, so studies are kept in {folder}, which may not "
+            "last; give --data to keep them",
+            TemporaryDataWarning,
+            stacklevel=2,
+        )
+    return folder

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 from renalseg.errors import CancelledError, ModelError, RenalsegError
+from renalseg.faults import is_memory, remedy
 from renalseg.inference.profiles import ProfileName
 from renalseg.web.folder import DataFolder
 from renalseg.web.hub import Hub, Progress
@@ -131,8 +132,8 @@ class Worker:
             return
         try:
             self._engine_of(FIRST_PROFILE)
-        except Exception as error:  # said to each study, and by /health
-            log_place(log, "the model cannot be loaded", error)
+        except ModelError as error:  # said to each study, and by /health
+            log_place(log, "the model cannot be loaded", error.__cause__ or error)
 
     def _take(self) -> tuple[Study, Event] | None:
         with self._lock:
@@ -157,8 +158,13 @@ class Worker:
             try:
                 self._engine = profile, self._load(profile)
             except Exception as error:
+                reason = remedy(error)
+                if reason is None:
+                    reason = (
+                        f"fault {log_place(log, 'the model', error)}; the server's log says where"
+                    )
                 root = self._settings.model.parent
-                self.problem = said(f"the model cannot be loaded: {error}", root, "the model")
+                self.problem = said(f"the model cannot be loaded: {reason}", root, "the model")
                 raise ModelError(self.problem) from error
             self.problem = None
         return self._engine[1]
@@ -206,12 +212,11 @@ class Worker:
 
     def _problem(self, study: Study, error: Exception) -> str:
         """An error as its user may read it; what nobody foresaw goes to the log, without values."""
-        text = str(error)
         if isinstance(error, RenalsegError):
-            return said(text, self._settings.data, study.file_name or "the scan")
-        if isinstance(error, MemoryError) or "out of memory" in text or "not enough memory" in text:
+            return said(str(error), self._settings.data, study.file_name or "the scan")
+        if is_memory(error):
             return "not enough memory on the server for this scan; try the profile fast"
-        log_place(log, f"study {study.id[:8]}", error)
+        number = log_place(log, f"study {study.id[:8]}", error)
         if isinstance(error, OSError):
             return f"the server could not write its files ({error.strerror}); tell who runs it"
-        return "something went wrong on the server; its log says where"
+        return f"something went wrong on the server (fault {number}); its log says where"

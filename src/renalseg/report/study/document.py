@@ -1,10 +1,10 @@
 """A study as PDF: pages of A4 that print as they stand."""
 
 import io
-import os
 from pathlib import Path
 
 from renalseg import __version__
+from renalseg.files import write_bytes
 from renalseg.labels import COLORS
 from renalseg.report.study import tables, text
 from renalseg.report.study.canvas import house_style
@@ -58,14 +58,7 @@ def write_study_pdf(study: Study, path: Path) -> None:
         study: The patient's scan and what was found.
         path: The PDF file.
     """
-    content = study_pdf(study)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    write_bytes(study_pdf(study), path)
 
 
 def _fill(flow: Flow, study: Study) -> None:

@@ -8,7 +8,8 @@ random offset and at any scale, so that no random field is ever drawn.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
 import numpy as np
-from numba import njit
+
+from renalseg.compiled import compiled
 
 #: Columns of a material, in order.
 MATERIAL = (
@@ -28,7 +29,7 @@ MATERIAL = (
 _CELLS = 4.0  # a blob of the tile is about four cells wide
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def noise(tile, z, y, x):
     """The tile at a position in cells, periodic, linear between cells."""
     fz, fy, fx = np.floor(z), np.floor(y), np.floor(x)
@@ -44,7 +45,7 @@ def noise(tile, z, y, x):
     return (a * (one - ty) + b * ty) * (one - tz) + (c * (one - ty) + d * ty) * tz
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def coordinates(tile, shape, spacing, origin, rotation, bend, warp_mm, knot_mm, offsets):
     """Patient positions of all voxels: turned, warped, the spine bent.
 
@@ -77,7 +78,7 @@ def coordinates(tile, shape, spacing, origin, rotation, bend, warp_mm, knot_mm, 
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _ellipsoid(part, z, y, x, out):
     """Distances of a row of voxels to an ellipsoid, to first order."""
     for k in range(out.size):
@@ -92,7 +93,7 @@ def _ellipsoid(part, z, y, x, out):
         out[k] = level * (level - 1) / np.sqrt(ga * ga + gb * gb + gc * gc + 1e-9)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _cone(part, z, y, x, out):
     """To a cone with round ends."""
     da, db, dc = part[6], part[7], part[8]
@@ -105,14 +106,14 @@ def _cone(part, z, y, x, out):
         out[k] = np.sqrt(a * a + b * b + c * c) - (part[9] + t * (part[10] - part[9]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _plane(part, z, y, x, out):
     """To a plane."""
     for k in range(out.size):
         out[k] = part[3] * z[k] + part[4] * y[k] + part[5] * x[k] - part[6]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _join(out, d, op, blend):
     """Join a row of distances with others."""
     if op == 0:
@@ -128,7 +129,7 @@ def _join(out, d, op, blend):
             out[k] = max(out[k], d[k])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def add_parts(out, start, at, parts, boxes):
     """Join parts into distances over a box, each within its own voxels, row by row.
 
@@ -152,7 +153,7 @@ def add_parts(out, start, at, parts, boxes):
                 _join(inside, d, part[1], part[2])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _noise_at(tile, at, i, j, k, per, offset):
     return noise(
         tile,
@@ -162,7 +163,7 @@ def _noise_at(tile, at, i, j, k, per, offset):
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def bump(out, start, at, tile, size, feature_mm, offset, stride):
     """Move a surface out and in, where it is near.
 
@@ -194,7 +195,7 @@ def bump(out, start, at, tile, size, feature_mm, offset, stride):
                 known = is_near
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def keep_within(out, start, belly, gap):
     """Keep a shape within the belly."""
     for i in range(out.shape[0]):
@@ -204,7 +205,7 @@ def keep_within(out, start, belly, gap):
                 row[k] = max(row[k], wall[k] + gap)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def paint(hu, distance, start, at, tile, edge, material, offset):
     """Paint a shape: wall, contents, gas above a level, bubbles, texture of two scales."""
     m = material
@@ -256,7 +257,7 @@ def paint(hu, distance, start, at, tile, edge, material, offset):
                 hu[u, v, w] = old + share * (value - old)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def sample(values, at, start, shape, matrix, center, scale):
     """Distances stored as int8 tenths of mm (times ``scale``) on a grid, at patient positions.
 

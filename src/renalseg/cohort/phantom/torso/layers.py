@@ -3,9 +3,9 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
 import numpy as np
-from numba import njit
 
 from renalseg.cohort.phantom.torso.kernels import noise
+from renalseg.compiled import compiled
 
 #: Columns of a profile: half width, middle and half depth of the fascia; fat in front, behind, at
 #: the flanks; half width, middle and half depth of the cavity; middle and radius of a thigh.
@@ -45,7 +45,7 @@ PAINT = (
 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _oval(x, y, width, depth):
     """Distance to an oval between an ellipse and a box: a superellipse without its powers."""
     u, v = (x / width) ** 2, (y / depth) ** 2
@@ -54,18 +54,18 @@ def _oval(x, y, width, depth):
     return r - r / level
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _clip(x):
     return min(max(x, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _smooth(x, low, high):
     t = _clip((x - low) / (high - low))
     return t * t * (3 - 2 * t)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _fascia(row, down, back, left, thigh_top):
     """Distance to the outer surface of the muscles of trunk and thighs."""
     ahead = back - row[1]
@@ -78,7 +78,7 @@ def _fascia(row, down, back, left, thigh_top):
     return fascia
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _fat(row, ahead, side):
     """How thick the fat under the skin is here."""
     turn = ahead / (abs(ahead) + side + 1e-3)
@@ -86,14 +86,14 @@ def _fat(row, ahead, side):
     return fat + (row[3] - row[5]) * _smooth(-turn, 0.0, 0.8)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _grain(tile, place, offset):
     """The finest texture."""
     down, back, left = place
     return noise(tile, down * 0.8 + offset[1], back * 0.8 + offset[2], left * 0.8 + offset[0])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _wall(row, paint, place, depth, tile, offset, fine):
     """HU of the muscles of the wall: layers at the flanks, recti in front, bundles elsewhere."""
     down, back, left = place
@@ -123,7 +123,7 @@ def _wall(row, paint, place, depth, tile, offset, fine):
     return hu
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _above(row, paint, place, cavity):
     """How far a position lies above the diaphragm: two domes, steep at the wall."""
     down, back, left = place
@@ -137,7 +137,7 @@ def _above(row, paint, place, cavity):
     return (dome - 22 - down) / (1 + 2.5 * recess)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _chest(value, paint, place, chest, edge, fine, tile, offset):
     """A thin diaphragm, then lung, with fluid behind in some."""
     muscle_hu, effusion = paint[1], paint[16]
@@ -149,7 +149,7 @@ def _chest(value, paint, place, chest, edge, fine, tile, offset):
     return value + _clip(0.5 - chest / edge) * (lung - value)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _ribs(value, row, paint, place, deep, edge, fine):
     """Ribs, which run down and forward within the wall, and their cartilage."""
     down, back, left = place
@@ -175,7 +175,7 @@ def _ribs(value, row, paint, place, deep, edge, fine):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _within(value, row, paint, place, fascia, tile, offset, edge, fine):
     """What lies within the fascia; HU and the distance of the belly."""
     down, back, left = place
@@ -197,7 +197,7 @@ def _within(value, row, paint, place, fascia, tile, offset, edge, fine):
     return value, max(cavity, above)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def lay(hu, belly, at, tile, edge, profile, first_mm, step_mm, paint, offset):
     """Lay down everything that is not an organ."""
     row = np.empty(profile.shape[1])

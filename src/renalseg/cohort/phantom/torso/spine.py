@@ -3,7 +3,6 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
 import numpy as np
-from numba import njit
 
 from renalseg.cohort.phantom.contrast import Contrast
 from renalseg.cohort.phantom.grid import is_empty
@@ -11,6 +10,7 @@ from renalseg.cohort.phantom.patient import Patient
 from renalseg.cohort.phantom.torso.kernels import noise
 from renalseg.cohort.phantom.torso.stage import Material, Shape, Stage
 from renalseg.cohort.phantom.torso.tile import SIDE, noise_tile
+from renalseg.compiled import compiled
 
 #: Where the fifth lumbar vertebra ends, in vertebrae below the middle of the second.
 _LAST = 3.5
@@ -40,26 +40,26 @@ def paint_spine(
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _round(x, y, a, b):
     u, v = x / a, y / b
     level = np.sqrt(u * u + v * v)
     return level * (level - 1) / np.sqrt((u / a) ** 2 + (v / b) ** 2 + 1e-9)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _ball(x, y, z, a, b, c):
     u, v, w = x / a, y / b, z / c
     level = np.sqrt(u * u + v * v + w * w)
     return level * (level - 1) / np.sqrt((u / a) ** 2 + (v / b) ** 2 + (w / c) ** 2 + 1e-9)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _share(d, edge):
     return min(max(0.5 - d / edge, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _spine(hu, box, at, tile, edge, height, end, bone, hard, size, fat, offset):
     for i in range(box[0, 0], box[0, 1]):
         for j in range(box[1, 0], box[1, 1]):
