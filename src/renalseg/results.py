@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from renalseg.errors import VolumeError
 from renalseg.formats import DICOM_FORMATS, Format, entropy_path, format_of, result_path, stem
+from renalseg.labels import DiameterLine
 from renalseg.provenance import sidecar_path
 from renalseg.segmentation import Segmentation
 from renalseg.volume.files import remove_leftovers, written_beside
@@ -34,10 +35,12 @@ class Wanted:
         formats: The first is the one that an output folder is filled with, and that says whether
             a scan is done; none leaves it to the scan: NIfTI, or a DICOM segmentation of DICOM.
         uncertainty: Also an entropy map, and lesions' agreement.
+        diameter: The line that scores take for a tumor's largest diameter.
     """
 
     formats: tuple[Format, ...] = ()
     uncertainty: bool = False
+    diameter: DiameterLine = DiameterLine.AXIAL
 
     @property
     def votes(self) -> bool:
@@ -81,7 +84,8 @@ def write_results(segmentation: Segmentation, source: Source, target: Path, want
     """
     files = wanted.files(target)
     check_formats(source, files)
-    made = _Made(segmentation, source, is_measured=bool(_MEASURED & files.keys()))
+    is_measured = bool(_MEASURED & files.keys())
+    made = _Made(segmentation, source, diameter=wanted.diameter, is_measured=is_measured)
     try:
         remove_leftovers(target)
         with written_beside(target) as beside, _named_by_place(beside, target):
@@ -124,7 +128,15 @@ def check_formats(source: Source, formats: "dict[Format, Path]") -> None:
 class _Made:
     """What several results need, made once."""
 
-    def __init__(self, segmentation: Segmentation, source: Source, *, is_measured: bool) -> None:
+    def __init__(
+        self,
+        segmentation: Segmentation,
+        source: Source,
+        *,
+        diameter: DiameterLine,
+        is_measured: bool,
+    ) -> None:
+        self.diameter = diameter
         self.segmentation = segmentation
         self.source = source
         self.is_measured = is_measured
@@ -133,7 +145,7 @@ class _Made:
 
     @cached_property
     def measurements(self) -> "Measurements":
-        return self.segmentation.measure(self.source.volume)
+        return self.segmentation.measure(self.source.volume, diameter=self.diameter)
 
     @cached_property
     def study(self) -> "Study":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from renalseg.errors import RenalsegError
+from renalseg.labels import DiameterLine
 from renalseg.web.tokens import Tokens
 
 #: The one user of a server that asks nobody who they are.
@@ -58,6 +59,7 @@ class Settings:
         device: See :meth:`renalseg.pipeline.Segmenter.load`.
         memory_gb: A bound for predictions, in 10^9 bytes; None takes what the scan needs.
         limits: What one user may ask for.
+        diameter: The line that scores take for a tumor's largest diameter.
 
     Raises:
         ServeError: It would let in people whom nobody knows.
@@ -74,6 +76,7 @@ class Settings:
     device: str = "auto"
     memory_gb: float | None = None
     limits: Limits = field(default_factory=Limits)
+    diameter: DiameterLine = DiameterLine.AXIAL
 
     def __post_init__(self) -> None:
         """Refuse doors without locks."""
