@@ -4,11 +4,10 @@ The publications do not say in which plane the "maximal diameter" lies, so a sco
 that it took, and what the others give.
 """
 
-from collections.abc import Callable
-
 from renalseg.clinical.points import margin
 from renalseg.clinical.position import Position
-from renalseg.clinical.records import Component, LesionRecord, LinePoints, Score
+from renalseg.clinical.records import Component, LesionRecord, LinePoints
+from renalseg.labels import DiameterLine
 
 #: More digits than this say nothing more.
 _DECIMALS = 3
@@ -59,39 +58,41 @@ def size_component(system: str, position: Position) -> Component:
 def points_by_line(lesion: LesionRecord) -> tuple[str, ...]:
     """Where another line gives a lesion other points, in words; scores that agree share a text.
 
-    For example ``R.E.N.A.L. R and PADUA size: 2 by the axial diameter (68 mm), 3 by the 3D
-    diameter (74 mm)``.
+    For example ``R.E.N.A.L. R and PADUA size: 2 by the axial diameter (68 mm), 3 by the coronal
+    (71 mm) and the 3D (74 mm)``.
     """
     names: dict[str, list[str]] = {}
     for score in lesion.scores:
-        for text in _by_line(score):
-            names.setdefault(text, []).append(f"{score.system} {_SIZES[score.system][0]}")
+        for component in score.components:
+            if len({one.points for one in component.by_line}) > 1:
+                text = _in_words(component, score.diameter)
+                names.setdefault(text, []).append(f"{score.system} {component.name}")
     return tuple(f"{' and '.join(of)}: {text}" for text, of in names.items())
 
 
-def _by_line(score: Score) -> tuple[str, ...]:
-    name, points_of = _SIZES.get(score.system, ("", renal_points))
-    for component in score.components:
-        if component.name == name and len({one.points for one in component.by_line}) > 1:
-            return (_in_words(component, score, points_of),)
-    return ()
-
-
-def _in_words(
-    component: Component, score: Score, points_of: Callable[[float], tuple[int, str]]
-) -> str:
+def _in_words(component: Component, line: DiameterLine) -> str:
     """The line that was taken, then those that give other points."""
-    own = [one for one in component.by_line if one.line is score.diameter]
+    own = [one for one in component.by_line if one.line is line]
     shown = own + [one for one in component.by_line if one.points != component.points]
-    # as few digits as still tell one side of a threshold from the other
-    decimals = next(
-        (
-            digits
-            for digits in range(_DECIMALS)
-            if all(points_of(round(one.length_mm, digits))[0] == one.points for one in shown)
-        ),
-        _DECIMALS,
-    )
-    return ", ".join(
-        f"{one.points} by the {one.line.title} ({one.length_mm:.{decimals}f} mm)" for one in shown
-    )
+    digits = _digits([one.length_mm for one in shown])
+    of_points: dict[int, list[str]] = {}
+    for one in shown:
+        name = one.line.title if one.line is line else one.line.title.removesuffix(" diameter")
+        of_points.setdefault(one.points, []).append(f"the {name} ({one.length_mm:.{digits}f} mm)")
+    return ", ".join(f"{points} by {_listed(names)}" for points, names in of_points.items())
+
+
+def _digits(lengths_mm: list[float]) -> int:
+    """As few digits as leave every length on its own side of every threshold."""
+    for digits in range(_DECIMALS):
+        if all(
+            points_of(round(length, digits)) == points_of(length)
+            for length in lengths_mm
+            for _, points_of in _SIZES.values()
+        ):
+            return digits
+    return _DECIMALS
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
