@@ -2,7 +2,7 @@
 
 For every case of a KiTS23 cohort the largest tumor of the reference and of each annotator is
 measured, and held against ``radiographic_size`` of ``kits23.json``: correlation, bias and Bland and
-Altman's limits of agreement, and a plot.
+Altman's limits of agreement, a plot, and how often R of R.E.N.A.L. is another one by each line.
 
     python examples/radiographic_size.py COHORT KITS23_JSON [--plot FILE]
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from renalseg.clinical.diameters import axial_diameter, diameter_3d
+from renalseg.clinical.size import renal_points
 from renalseg.cohort.annotations import find_instances
 from renalseg.labels import Label
 from renalseg.volume import read_labels
@@ -53,6 +54,17 @@ def main() -> None:
             limits = f"{bias - spread:.1f} to {bias + spread:.1f}"
             middle = np.median(np.abs(difference))
             print(f"{who:<12}{line:<8}{r:>7.3f}{bias:>8.1f}{limits:>22}{middle:>12.1f}")
+    references = np.array([sizes["reference"] for sizes in rows.values()])
+    by_reading, by_axial, by_3d = (
+        np.array([renal_points(mm)[0] for mm in lengths]) for lengths in (read, *references.T)
+    )
+    print(f"R of R.E.N.A.L., {len(rows)} tumors: cases that change, of these upwards")
+    for name, one, other in (
+        ("read to axial", by_reading, by_axial),
+        ("read to 3D", by_reading, by_3d),
+        ("axial to 3D", by_axial, by_3d),
+    ):
+        print(f"{name:<14}{(one != other).sum():>4}{(other > one).sum():>4}")
     for case, sizes in rows.items():
         axial, in_space = sizes["reference"]
         if abs(axial - read_mm[case]) > OUTLIER_MM:
@@ -62,7 +74,7 @@ def main() -> None:
                 f"annotators' axial {others}"
             )
     if arguments.plot:
-        draw(read, np.array([sizes["reference"] for sizes in rows.values()]), arguments.plot)
+        draw(read, references, arguments.plot)
 
 
 def sizes_of(folder: Path) -> Sizes:

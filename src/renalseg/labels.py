@@ -1,11 +1,13 @@
-"""Classes, hierarchical evaluation classes (HECs), tolerances, merge order, colours and codes.
+"""Classes, hierarchical evaluation classes (HECs), tolerances, merge order, colours, codes, lines.
 
 Everything that is said about a label is said here, once. Imports nothing heavy.
 """
 
 import re
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
+
+from renalseg.errors import RenalsegError
 
 
 class Label(IntEnum):
@@ -142,3 +144,34 @@ HECS = (
     Hec("mass", "Kidney mass", "masses", (Label.TUMOR, Label.CYST), 1.1328796488598762),
     Hec("tumor", "Tumor", "tumor", (Label.TUMOR,), 1.1498198361434828),
 )
+
+
+class DiameterLine(StrEnum):
+    """The line that nephrometry takes for a tumor's largest diameter.
+
+    R.E.N.A.L. asks for the "maximal diameter in cm" (Kutikov and Uzzo 2009) and does not say in
+    which plane; radiologists read it in the axial one most often.
+    """
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+    IN_3D = "3d"
+
+    @property
+    def title(self) -> str:
+        """Its name: ``axial diameter``, ``3D diameter``."""
+        return f"{'3D' if self is DiameterLine.IN_3D else self} diameter"
+
+    @classmethod
+    def named(cls, name: str) -> "DiameterLine":
+        """The line of a name.
+
+        Raises:
+            RenalsegError: If there is none.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            known = ", ".join(cls)
+            raise RenalsegError(f"diameter: expected one of {known}, got {name!r}") from None

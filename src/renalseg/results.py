@@ -17,6 +17,7 @@ from renalseg.formats import (
     result_path,
     stem,
 )
+from renalseg.labels import DiameterLine
 from renalseg.outputs import Inputs, check_folder, check_replaced
 from renalseg.provenance import is_record, sidecar_path
 from renalseg.segmentation import Segmentation
@@ -43,10 +44,12 @@ class Wanted:
         formats: The first is the one that an output folder is filled with, and that says whether
             a scan is done; none leaves it to the scan: NIfTI, or a DICOM segmentation of DICOM.
         uncertainty: Also an entropy map, and lesions' agreement.
+        diameter: The line that scores take for a tumor's largest diameter.
     """
 
     formats: tuple[Format, ...] = ()
     uncertainty: bool = False
+    diameter: DiameterLine = DiameterLine.AXIAL
 
     @property
     def votes(self) -> bool:
@@ -131,7 +134,8 @@ def write_results(segmentation: Segmentation, source: Source, target: Path, want
     """
     files = wanted.files(target)
     check_formats(source, files)
-    made = _Made(segmentation, source, is_measured=bool(_MEASURED & files.keys()))
+    is_measured = bool(_MEASURED & files.keys())
+    made = _Made(segmentation, source, diameter=wanted.diameter, is_measured=is_measured)
     try:
         remove_leftovers(target)
         with written_beside(target) as beside, _named_by_place(beside, target):
@@ -174,7 +178,15 @@ def check_formats(source: Source, formats: "dict[Format, Path]") -> None:
 class _Made:
     """What several results need, made once."""
 
-    def __init__(self, segmentation: Segmentation, source: Source, *, is_measured: bool) -> None:
+    def __init__(
+        self,
+        segmentation: Segmentation,
+        source: Source,
+        *,
+        diameter: DiameterLine,
+        is_measured: bool,
+    ) -> None:
+        self.diameter = diameter
         self.segmentation = segmentation
         self.source = source
         self.is_measured = is_measured
@@ -183,7 +195,7 @@ class _Made:
 
     @cached_property
     def measurements(self) -> "Measurements":
-        return self.segmentation.measure(self.source.volume)
+        return self.segmentation.measure(self.source.volume, diameter=self.diameter)
 
     @cached_property
     def study(self) -> "Study":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from renalseg.inference.plausibility import Finding
 from renalseg.inference.uncertainty import LesionAgreement
-from renalseg.labels import FOREGROUND
+from renalseg.labels import FOREGROUND, DiameterLine
 from renalseg.provenance import Provenance, sidecar_path
 from renalseg.types import LabelArray
 from renalseg.volume import Volume
@@ -41,18 +41,21 @@ class Segmentation:
     members: tuple[LabelArray, ...] = ()
     corrected_by: str = ""
 
-    def measure(self, ct: Volume | None = None) -> "Measurements":
+    def measure(
+        self, ct: Volume | None = None, *, diameter: str = DiameterLine.AXIAL
+    ) -> "Measurements":
         """Measure kidneys and lesions; with an interval over the members where they are kept.
 
         Args:
             ct: The scan, for intensities and the renal sinus.
+            diameter: The line that scores take: see :func:`renalseg.clinical.measure`.
 
         Raises:
             VolumeError: If the CT lies on another grid.
         """
         from renalseg.clinical import measure
 
-        return measure(self.labels, ct, self.members)
+        return measure(self.labels, ct, self.members, diameter=diameter)
 
     def volumes_ml(self) -> dict[str, float]:
         """Volume of each class in ml."""

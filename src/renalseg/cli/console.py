@@ -9,6 +9,7 @@ from typing import TypeVar
 import typer
 
 from renalseg.faults import OURS, USER, is_fault, problem_of
+from renalseg.labels import DiameterLine
 from renalseg.notices import printable
 
 Item = TypeVar("Item")
@@ -19,6 +20,13 @@ MODEL = typer.Option(
     "-m",
     "--model",
     help="An ensemble folder, or one nnU-Net v2 model folder; `default` comes with renalseg.",
+)
+#: Of every command that measures.
+DIAMETER = typer.Option(
+    DiameterLine.AXIAL,
+    "--diameter",
+    help="The line that scores (R.E.N.A.L., PADUA, C-index) take for a tumor's largest diameter; "
+    "axial is what radiologists read.",
 )
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import print_json
+from renalseg.cli.console import DIAMETER, print_json
+from renalseg.labels import DiameterLine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +25,7 @@ def command(
     member: list[Path] | None = typer.Option(
         None, help="Label map of one member of an ensemble; several give each number an interval."
     ),
+    diameter: DiameterLine = DIAMETER,
     csv: Path | None = typer.Option(None, metavar="FILE", help="Also write a table."),
     as_json: bool = typer.Option(False, "--json", help="Print everything as one JSON object."),
 ) -> None:
@@ -53,7 +55,7 @@ def command(
 
     image = None if ct is None else checked(ct, read_source(ct).volume)
     members = [checked(path, read_labels(path)).array for path in member or []]
-    found = measure(labels, image, members)
+    found = measure(labels, image, members, diameter=diameter)
     if csv is not None:
         write_table(found, csv)
     if as_json:
@@ -68,9 +70,11 @@ def command(
     for one in found.lesions:
         scores = ", ".join(f"{score.system} {score.text}" for score in one.scores)
         if scores:
-            console.print(f"{one.number} {one.side} {one.label}: {scores}", highlight=False)
+            line = one.scores[0].diameter.title
+            text = f"{one.number} {one.side} {one.label}: {scores}; by the {line}"
+            console.print(text, highlight=False)
     for note in found.notes:
-        console.print(f"look: {note}")
+        console.print(f"look: {note}", highlight=False)
     console.print(found.notice, style="dim")
 
 

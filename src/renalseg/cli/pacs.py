@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import MODEL, bar, note, print_json
+from renalseg.cli.console import DIAMETER, MODEL, bar, note, print_json
 from renalseg.cli.predict import Profile
 from renalseg.errors import PacsError
+from renalseg.labels import DiameterLine
 from renalseg.notices import printable
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def listen(
     memory: float | None = typer.Option(
         None, "--memory", min=0.5, metavar="GB", help="Cut scans that need more memory than this."
     ),
+    diameter: DiameterLine = DIAMETER,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
 ) -> None:
     """Take studies from configured peers, segment them and send the results back.
@@ -153,7 +155,7 @@ def listen(
     if not any(one.allowed and one.ae_title for one in own.peers.values()):
         raise PacsError(f"{config}: no peer may send; give one with ae_title, host and port")
     options = Options(folder=model, profile=profile.value, memory_gb=memory, device=device)
-    process = segmenting(options, [one.value for one in formats])
+    process = segmenting(options, [one.value for one in formats], diameter)
     _log_to_terminal()
     with Node(own, process) as node:
         signal.signal(signal.SIGTERM, lambda *_: node.stop())
@@ -161,12 +163,15 @@ def listen(
         node.wait()
 
 
-def segmenting(options: "Options", formats: list[str]) -> "Process":
+def segmenting(
+    options: "Options", formats: list[str], diameter: DiameterLine = DiameterLine.AXIAL
+) -> "Process":
     """What the node does with a study: its CT is segmented, the results are DICOM files.
 
     Args:
         options: The ensemble, loaded at once so that a wrong one is known before any study comes.
         formats: What is made of each study.
+        diameter: The line that scores take for a tumor's largest diameter.
 
     Raises:
         ModelError: If the ensemble cannot be loaded.
@@ -177,7 +182,7 @@ def segmenting(options: "Options", formats: list[str]) -> "Process":
     from renalseg.results import Wanted, write_results
     from renalseg.volume.source import read_source
 
-    wanted = Wanted(tuple(Format(one) for one in formats))
+    wanted = Wanted(tuple(Format(one) for one in formats), diameter=diameter)
     segmenter = options.load()
 
     def process(images: Path, made: Path) -> Sequence[Path]:

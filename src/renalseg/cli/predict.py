@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import MODEL, note, print_json
+from renalseg.cli.console import DIAMETER, MODEL, note, print_json
 from renalseg.cli.reporter import TerminalReporter
 from renalseg.formats import Format
+from renalseg.labels import DiameterLine
 from renalseg.notices import printable
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def command(
         "--uncertainty",
         help="Also write MASK-entropy, 0 (sure) to 1, and lesions' agreement.",
     ),
+    diameter: DiameterLine = DIAMETER,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
     backend: Backend = typer.Option(Backend.AUTO, help="What runs networks on a CPU."),
     engine: Engine = typer.Option(
@@ -115,7 +117,7 @@ def command(
     from renalseg.results import Wanted
     from renalseg.volume.source import Reading
 
-    wanted = Wanted(tuple(formats or ()), uncertainty)
+    wanted = Wanted(tuple(formats or ()), uncertainty, diameter)
     reading = Reading(series, allow_gaps)
     pairs = pair_files(source, output, wanted.formats)
     options = Options(

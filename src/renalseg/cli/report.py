@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from renalseg.cli.console import note
+from renalseg.cli.console import DIAMETER, note
+from renalseg.labels import DiameterLine
 
 if TYPE_CHECKING:
     from renalseg.provenance import Provenance
@@ -32,6 +33,7 @@ def command(
         metavar="FILE",
         help=".html or .pdf, given once or twice; beside the segmentation, as .html, when absent.",
     ),
+    diameter: DiameterLine = DIAMETER,
     title: str | None = typer.Option(None, help="Heading."),
     name: str = typer.Option("", "--patient-name", help="Show this name; nobody's when absent."),
     number: str = typer.Option("", "--patient-id", help="Show this identifier."),
@@ -66,7 +68,7 @@ def command(
     study = Study(
         image,
         labels,
-        measure(labels, image),
+        measure(labels, image, diameter=diameter),
         _provenance(sidecar),
         Patient(name, number, date) if name or number or date else None,
         title or TITLE,

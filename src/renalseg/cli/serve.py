@@ -5,8 +5,9 @@ from pathlib import Path
 
 import typer
 
-from renalseg.cli.console import MODEL, note
+from renalseg.cli.console import DIAMETER, MODEL, note
 from renalseg.errors import RenalsegError
+from renalseg.labels import DiameterLine
 
 
 def command(
@@ -37,6 +38,7 @@ def command(
         help="Cut scans that need more memory; default: three quarters of this machine's.",
     ),
     upload_mb: int = typer.Option(2048, min=1, help="The most that a study may be sent as, in MB."),
+    diameter: DiameterLine = DIAMETER,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),
     browser: bool = typer.Option(False, "--open", help="Open the page in a browser."),
 ) -> None:
@@ -68,6 +70,7 @@ def command(
         trusted_proxies=tuple(trusted_proxy or ()),
         days_kept=days,
         device=device,
+        diameter=diameter,
         memory_gb=memory or memory_gb(),
         limits=Limits(upload_mb=upload_mb),
     )

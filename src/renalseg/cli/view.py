@@ -5,12 +5,14 @@ from pathlib import Path
 
 import typer
 
-from renalseg.cli.console import note
+from renalseg.cli.console import DIAMETER, note
+from renalseg.labels import DiameterLine
 
 
 def command(
     scan: Path = typer.Argument(help="A scan: NIfTI, NRRD, MHA, or a folder of DICOM files."),
     mask: Path | None = typer.Argument(None, help="Its mask."),
+    diameter: DiameterLine = DIAMETER,
     port: int = typer.Option(
         0, min=0, max=65535, help="Port on this computer; 0 takes a free one."
     ),
@@ -25,7 +27,7 @@ def command(
     from renalseg.viewer.local import LocalStudy
     from renalseg.viewer.server import STATIC, ViewServer
 
-    study = LocalStudy.open(scan, mask)
+    study = LocalStudy.open(scan, mask, diameter)
     if not (STATIC / "vendor" / "niivue.js").is_file():
         raise RenalsegError(
             "NiiVue, which draws the scan, is not installed: install npm (Node.js), then install "

@@ -15,12 +15,19 @@ from renalseg.clinical.records import Component, Score
 def c_index(position: Position) -> Score:
     """Score a tumor."""
     radius = position.diameter_mm / 2
-    r = Component(name="r", title="half the largest diameter", value=radius, unit="mm")
+    title = f"half the largest {position.line.title}"
+    r = Component(name="r", title=title, value=radius, unit="mm")
     if position.off_centre_mm is None:
         lost = "open: the kidney's own shape is lost to the tumor"
         x = Component(name="x", title=_X, unit="mm", finding=lost)
         y = Component(name="y", title=_Y, unit="mm", finding=lost)
-        return Score(system="C-index", components=(x, y, r), total=None, text="open")
+        return Score(
+            system="C-index",
+            components=(x, y, r),
+            total=None,
+            text="open",
+            diameter=position.line,
+        )
     in_plane, along = position.off_centre_mm
     index = hypot(in_plane, along) / radius
     return Score(
@@ -32,6 +39,7 @@ def c_index(position: Position) -> Score:
         ),
         total=index,
         text=f"{index:.1f}",
+        diameter=position.line,
     )
 
 

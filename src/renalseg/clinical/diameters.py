@@ -11,19 +11,23 @@ import numpy as np
 
 from renalseg.clinical.records import Diameter, Point
 from renalseg.clinical.surfaces import Corners, face_middles, to_world
+from renalseg.labels import DiameterLine
 from renalseg.types import Affine, AnyArray, MaskArray
 from renalseg.volume.boxes import Box
 
+#: The canonical axis that the planes of a line are stacked along.
+_ACROSS = {DiameterLine.AXIAL: 0, DiameterLine.CORONAL: 1, DiameterLine.SAGITTAL: 2}
+
 
 @dataclass(frozen=True)
-class Axial:
-    """The longest line within an axial slice, and the longest one across it."""
+class Planar:
+    """The longest line within a plane of the grid, and the longest one across it."""
 
     long: Diameter
     short: Diameter
 
 
-def axial_diameter(mask: MaskArray, box: Box, affine: Affine) -> Axial:
+def axial_diameter(mask: MaskArray, box: Box, affine: Affine) -> Planar:
     """The largest diameter in any axial slice, and the short axis perpendicular to it there.
 
     Args:
@@ -31,9 +35,22 @@ def axial_diameter(mask: MaskArray, box: Box, affine: Affine) -> Axial:
         box: Where in the volume.
         affine: Of the volume.
     """
-    sizes = np.linalg.norm(affine[:3, 1:3], axis=0)
+    return planar_diameter(mask, box, affine, DiameterLine.AXIAL)
+
+
+def planar_diameter(mask: MaskArray, box: Box, affine: Affine, line: DiameterLine) -> Planar:
+    """The largest diameter in any axial, coronal or sagittal plane of the volume's grid.
+
+    Args:
+        mask: A lesion within its box; not empty.
+        box: Where in the volume.
+        affine: Of the volume.
+        line: In which planes.
+    """
+    across_planes = _ACROSS[line]
+    sizes = np.linalg.norm(np.delete(affine[:3, :3], across_planes, axis=1), axis=0)
     best: tuple[float, int, Corners, Corners] | None = None
-    for number, plane in enumerate(mask):
+    for number, plane in enumerate(np.moveaxis(mask, across_planes, 0)):
         if not plane.any():
             continue
         points = face_middles(plane)
@@ -50,10 +67,26 @@ def axial_diameter(mask: MaskArray, box: Box, affine: Affine) -> Axial:
     first = np.array([side.start for side in box], float)
 
     def diameter(points: Corners, length_mm: float) -> Diameter:
-        full = np.column_stack([np.full(2, float(number)), points]) + first
+        full = np.insert(points, across_planes, float(number), axis=1) + first
         return _diameter(full, length_mm, affine)
 
-    return Axial(diameter(ends, length), diameter(across, width))
+    return Planar(diameter(ends, length), diameter(across, width))
+
+
+def largest_diameters(
+    mask: MaskArray, box: Box, affine: Affine
+) -> tuple[dict[DiameterLine, Diameter], Diameter]:
+    """The largest diameter along every line, and the short axis of the axial one.
+
+    Args:
+        mask: A lesion within its box; not empty.
+        box: Where in the volume.
+        affine: Of the volume.
+    """
+    planar = {line: planar_diameter(mask, box, affine, line) for line in _ACROSS}
+    lines = {line: found.long for line, found in planar.items()}
+    lines[DiameterLine.IN_3D] = diameter_3d(mask, box, affine)
+    return lines, planar[DiameterLine.AXIAL].short
 
 
 def diameter_3d(mask: MaskArray, box: Box, affine: Affine) -> Diameter:

@@ -9,7 +9,7 @@ import numpy as np
 from renalseg import __version__
 from renalseg.clinical.anatomy import Anatomy, kidney_anatomy
 from renalseg.clinical.contact import contact_mm2
-from renalseg.clinical.diameters import axial_diameter, diameter_3d, point_at
+from renalseg.clinical.diameters import largest_diameters, point_at
 from renalseg.clinical.instances import Instance, Kidney, find_kidneys, lesions_mask
 from renalseg.clinical.intervals import kidney_intervals, lesion_intervals
 from renalseg.clinical.nephrometry import nephrometry
@@ -21,9 +21,10 @@ from renalseg.clinical.records import (
     Measurements,
     Vector,
 )
+from renalseg.clinical.size import points_by_line
 from renalseg.clinical.surfaces import face_middles, to_world
 from renalseg.errors import VolumeError
-from renalseg.labels import Label
+from renalseg.labels import DiameterLine, Label
 from renalseg.provenance import NOTICE
 from renalseg.types import Affine, AnyArray, LabelArray, MaskArray
 from renalseg.volume import Volume
@@ -34,7 +35,11 @@ _FAR_MM = 10.0
 
 
 def measure(
-    labels: Volume, ct: Volume | None = None, members: Sequence[LabelArray] = ()
+    labels: Volume,
+    ct: Volume | None = None,
+    members: Sequence[LabelArray] = (),
+    *,
+    diameter: str = DiameterLine.AXIAL,
 ) -> Measurements:
     """Measure kidneys and lesions, and score tumors.
 
@@ -42,10 +47,14 @@ def measure(
         labels: Label map: 1 kidney, 2 tumor, 3 cyst.
         ct: The scan in HU, on the same grid: for intensities and the sinus's fat.
         members: Label maps of an ensemble's members on the same grid: how they differ.
+        diameter: The line that scores take for a tumor's largest diameter: ``axial``, as
+            radiologists read it, ``coronal``, ``sagittal`` or ``3d``.
 
     Raises:
+        RenalsegError: If there is no such line.
         VolumeError: If the CT or a member lies on another grid.
     """
+    line = DiameterLine.named(diameter)
     if ct is not None and not ct.same_grid(labels):
         raise VolumeError(
             f"the CT and the label map lie on different grids, shapes {ct.shape} and "
@@ -63,15 +72,16 @@ def measure(
         anatomy = kidney_anatomy(kidney, labels.affine, here.hu) if kidney.lesions else None
         for lesion in kidney.lesions:
             intervals = lesion_intervals(lesion, theirs, labels.affine)
-            found.append(_lesion(here, lesion, anatomy, intervals))
+            found.append(_lesion(here, lesion, anatomy, intervals, line))
     found.sort(key=lambda lesion: -lesion.volume_ml)
+    lesions = tuple(one.model_copy(update={"number": n}) for n, one in enumerate(found, 1))
     return Measurements(
         notice=NOTICE,
         renalseg=__version__,
         spacing_mm=labels.spacing_mm,
         kidneys=tuple(records),
-        lesions=tuple(one.model_copy(update={"number": n}) for n, one in enumerate(found, 1)),
-        notes=tuple(_notes(kidneys, labels)),
+        lesions=lesions,
+        notes=(*_notes(kidneys, labels), *_line_notes(lesions)),
     )
 
 
@@ -128,11 +138,15 @@ def _kidney(here: _Here, intervals: dict[str, Any]) -> KidneyRecord:
 
 
 def _lesion(
-    here: _Here, lesion: Instance, anatomy: Anatomy | None, intervals: dict[str, Any]
+    here: _Here,
+    lesion: Instance,
+    anatomy: Anatomy | None,
+    intervals: dict[str, Any],
+    line: DiameterLine,
 ) -> LesionRecord:
     affine = here.labels.affine
-    axial = axial_diameter(lesion.mask, lesion.box, affine)
-    in_space = diameter_3d(lesion.mask, lesion.box, affine)
+    diameters, short = largest_diameters(lesion.mask, lesion.box, affine)
+    axial, in_space = diameters[DiameterLine.AXIAL], diameters[DiameterLine.IN_3D]
     voxels = np.argwhere(lesion.mask)
     corner = np.array([side.start for side in lesion.box], float)
     sinus = None if anatomy is None else anatomy.sinus
@@ -146,10 +160,10 @@ def _lesion(
         label="tumor" if is_tumor else "cyst",
         side=here.kidney.side,
         volume_ml=float(lesion.mask.sum()) * here.voxel_ml,
-        largest_axial_diameter_mm=axial.long.length_mm,
-        axial_diameter=axial.long,
-        short_axis_mm=axial.short.length_mm,
-        short_axis=axial.short,
+        largest_axial_diameter_mm=axial.length_mm,
+        axial_diameter=axial,
+        short_axis_mm=short.length_mm,
+        short_axis=short,
         largest_3d_diameter_mm=in_space.length_mm,
         diameter_3d=in_space,
         orientation=_long_axis(voxels, affine),
@@ -160,7 +174,9 @@ def _lesion(
         sinus_from=None if sinus is None else sinus.source,
         intensity=here.intensity(lesion.mask, lesion.box),
         intervals=intervals,
-        scores=nephrometry(anatomy, lesion) if is_tumor and anatomy is not None else (),
+        scores=nephrometry(anatomy, lesion, line, diameters)
+        if is_tumor and anatomy is not None
+        else (),
     )
 
 
@@ -207,6 +223,15 @@ def _notes(kidneys: Sequence[Kidney], labels: Volume) -> list[str]:
     if specks:
         notes.append(f"Pieces of tumor or cyst under 0.03 ml, left out: {specks}.")
     return notes
+
+
+def _line_notes(lesions: Sequence[LesionRecord]) -> list[str]:
+    """Where another line than the one that was taken would change the points of a score."""
+    return [
+        f"{one.label.capitalize()} {one.number}, {text}."
+        for one in lesions
+        for text in points_by_line(one)
+    ]
 
 
 def _distance_mm(

@@ -14,7 +14,7 @@ from renalseg.clinical.instances import Instance
 from renalseg.clinical.position import Line, Position, find_position
 from renalseg.clinical.records import Component, Score
 from renalseg.clinical.surfaces import Points, crop_affine, sample
-from renalseg.labels import COLORS, Label
+from renalseg.labels import COLORS, DiameterLine, Label
 from renalseg.types import AnyArray
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ _OUTSIDE = (0.75, 0.95, 0.45)
 _LINE = (1.0, 1.0, 1.0)
 _DPI = 100
 _STEP_MM = 0.5
+#: Canonical axes that point down and to the right where a plane of the grid is looked at.
+_DOWN_RIGHT = {
+    DiameterLine.AXIAL: (1, 2),
+    DiameterLine.CORONAL: (0, 2),
+    DiameterLine.SAGITTAL: (0, 1),
+}
 
 
 def nephrometry_picture(
@@ -46,7 +52,7 @@ def nephrometry_picture(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    position = find_position(anatomy, lesion)
+    position = find_position(anatomy, lesion, score.diameter)
     parts = {part.name: part for part in score.components}
     figure = Figure(figsize=(width_px / _DPI, 0.27 * width_px / _DPI), dpi=_DPI)
     figure.set_facecolor(_BACKGROUND)
@@ -143,6 +149,17 @@ class _View:
 
 
 def _draw_diameter(panel: "Axes", view: _View, position: Position) -> None:
+    """The plane that the diameter was looked for in, as radiologists see it."""
+    if position.line is DiameterLine.IN_3D:
+        _draw_diameter_3d(panel, view, position)
+        return
+    down, right = _DOWN_RIGHT[position.line]
+    steps = view.anatomy.grid[:3, :3] / np.linalg.norm(view.anatomy.grid[:3, :3], axis=0)
+    view.cut(panel, position.diameter[0], steps[:, right], steps[:, down])
+    view.draw(panel, position.diameter, steps[:, right], steps[:, down])
+
+
+def _draw_diameter_3d(panel: "Axes", view: _View, position: Position) -> None:
     """The plane that holds the diameter and lies nearest to the long axis, head above."""
     along = position.diameter[1] - position.diameter[0]
     along /= np.linalg.norm(along)
@@ -206,7 +223,7 @@ def _caption(name: str, part: Component | None, position: Position) -> str:
     """A panel's title: the component with its value, finding and points."""
     if part is None:
         values = {
-            "R": (position.diameter_mm, "mm diameter"),
+            "R": (position.diameter_mm, f"mm {position.line.title}"),
             "E": (position.exophytic_percent, "% outside"),
             "N": (position.sinus_distance_mm, "mm to sinus"),
             "A": (position.front_percent, "% in front"),

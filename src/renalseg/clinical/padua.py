@@ -7,6 +7,7 @@ from renalseg.clinical.points import add_up, group, margin, range_text
 from renalseg.clinical.position import Position
 from renalseg.clinical.records import Component, Score, SinusSource
 from renalseg.clinical.renal import exophytic, face_of, suffix_of
+from renalseg.clinical.size import size_component
 
 LIMITS = {
     "location": (1, 2),
@@ -35,7 +36,7 @@ def padua_score(position: Position, sinus_from: SinusSource | None) -> Score:
         _rim(position),
         _sinus(position),
         _collecting_system(position),
-        _size(position),
+        size_component("PADUA", position),
         face,
     )
     total, low, high = add_up(components, LIMITS)
@@ -49,6 +50,7 @@ def padua_score(position: Position, sinus_from: SinusSource | None) -> Score:
         text=f"{range_text(low, high)}{suffix_of(face)} ({', '.join(open_ones)} open)",
         risk=group(low, high, GROUPS),
         sinus_from=sinus_from,
+        diameter=position.line,
     )
 
 
@@ -110,24 +112,6 @@ def _collecting_system(position: Position) -> Component:
         name="collecting system",
         title="urinary collecting system dislocated or infiltrated",
         finding=f"open: the labels do not know it{away}",
-    )
-
-
-def _size(position: Position) -> Component:
-    value = position.diameter_mm
-    points, finding = 2, "more than 4 cm, up to 7 cm"
-    if value <= 40:
-        points, finding = 1, "4 cm or less"
-    elif value > 70:
-        points, finding = 3, "more than 7 cm"
-    return Component(
-        name="size",
-        title="largest diameter",
-        value=value,
-        unit="mm",
-        finding=finding,
-        points=points,
-        margin=margin(value, 40, 70),
     )
 
 

@@ -1,13 +1,17 @@
 """Where a lesion lies in its kidney, in numbers: what every nephrometry score is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
 from renalseg.clinical.anatomy import Anatomy
+from renalseg.clinical.diameters import largest_diameters
 from renalseg.clinical.instances import Instance
+from renalseg.clinical.records import Diameter
 from renalseg.clinical.surfaces import Points, crop_affine, face_points, voxel_points
+from renalseg.labels import DiameterLine
 
 #: A straight line in mm: its two ends.
 Line = Float[np.ndarray, "2 3"]
@@ -21,7 +25,7 @@ class Position:
     where that cannot be known.
 
     Attributes:
-        diameter_mm: Its largest diameter in space.
+        diameter_mm: Its largest diameter along ``line``.
         diameter: The ends of that.
         centre: Its centre of mass, in mm.
         exophytic_percent: Share outside the kidney's own outline.
@@ -34,6 +38,8 @@ class Position:
         medial_mm: How far its centre lies from the kidney's long axis towards the hilum.
         off_centre_mm: From the kidney's centre to its own: within the axial plane, and along the
             body's axis.
+        line: Along which its largest diameter is taken.
+        lengths_mm: Its largest diameter along every line.
     """
 
     diameter_mm: float
@@ -48,6 +54,8 @@ class Position:
     over_middle_percent: float | None
     medial_mm: float | None
     off_centre_mm: tuple[float, float] | None
+    line: DiameterLine = DiameterLine.AXIAL
+    lengths_mm: Mapping[DiameterLine, float] = field(default_factory=dict)
 
     @property
     def between_percent(self) -> float | None:
@@ -57,13 +65,27 @@ class Position:
         return 100.0 - self.above_percent - self.below_percent
 
 
-def find_position(anatomy: Anatomy, lesion: Instance) -> Position:
-    """Measure where a lesion lies in its kidney."""
+def find_position(
+    anatomy: Anatomy,
+    lesion: Instance,
+    line: DiameterLine = DiameterLine.AXIAL,
+    diameters: Mapping[DiameterLine, Diameter] | None = None,
+) -> Position:
+    """Measure where a lesion lies in its kidney.
+
+    Args:
+        anatomy: Of the kidney.
+        lesion: The lesion.
+        line: Along which its largest diameter is taken.
+        diameters: Its largest diameter along every line, where that is known already.
+    """
     affine = crop_affine(anatomy.grid, lesion.box)
     points = voxel_points(lesion.mask, affine)
     surface = face_points(lesion.mask, affine)
     centre = points.mean(axis=0)
-    diameter = _longest_line(surface)
+    if diameters is None:
+        diameters = largest_diameters(lesion.mask, lesion.box, anatomy.grid)[0]
+    diameter = diameters[line]
     to_sinus = _shortest_line(surface, anatomy.sinus_surface())
     is_known = anatomy.outline.is_completed
     heights = anatomy.heights_mm(points)
@@ -71,8 +93,8 @@ def find_position(anatomy: Anatomy, lesion: Instance) -> Position:
     is_above = float((heights > anatomy.middle_mm).mean()) * 100
     off = centre - anatomy.centre
     return Position(
-        diameter_mm=float(np.linalg.norm(diameter[1] - diameter[0])),
-        diameter=diameter,
+        diameter_mm=diameter.length_mm,
+        diameter=np.array([end.mm for end in diameter.ends]),
         centre=centre,
         exophytic_percent=_percent(anatomy.outline.depths_mm(points) < 0) if is_known else None,
         sinus_distance_mm=None
@@ -85,6 +107,8 @@ def find_position(anatomy: Anatomy, lesion: Instance) -> Position:
         over_middle_percent=min(is_above, 100 - is_above) if is_known else None,
         medial_mm=float(off @ anatomy.hilum) if is_known else None,
         off_centre_mm=(float(np.hypot(off[0], off[1])), float(abs(off[2]))) if is_known else None,
+        line=line,
+        lengths_mm={name: found.length_mm for name, found in diameters.items()},
     )
 
 
@@ -97,17 +121,6 @@ def sinus_distance_mm(anatomy: Anatomy, lesion: Instance) -> float | None:
 
 def _percent(is_so: Float[np.ndarray, " point"]) -> float:
     return float(is_so.mean()) * 100
-
-
-def _longest_line(surface: Points) -> Line:
-    """The longest line between points on a surface."""
-    from scipy.spatial import ConvexHull
-    from scipy.spatial.distance import pdist, squareform
-
-    corners = surface[ConvexHull(surface).vertices]
-    distances = squareform(pdist(corners))
-    first, second = np.unravel_index(np.argmax(distances), distances.shape)
-    return np.stack([corners[first], corners[second]])
 
 
 def _shortest_line(surface: Points, other: Points) -> Line | None:

@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from renalseg.labels import DiameterLine
+
 Side = Literal["left", "right"]
 LesionLabel = Literal["tumor", "cyst"]
 SinusSource = Literal["ct", "geometry"]
@@ -68,6 +70,20 @@ class Intensity(Record):
     p95_hu: float
 
 
+class LinePoints(Record):
+    """What a line gives for a tumor's largest diameter.
+
+    Attributes:
+        line: The line.
+        length_mm: Its length.
+        points: Points of a score by it.
+    """
+
+    line: DiameterLine
+    length_mm: float
+    points: int
+
+
 class Component(Record):
     """One component of a nephrometry score.
 
@@ -80,6 +96,7 @@ class Component(Record):
         points: Points; None where the component gives none or cannot be known.
         margin: Distance of the value from the nearest threshold between points, in its unit; small
             margins are worth a second look.
+        by_line: Of the largest diameter: what each line gives.
     """
 
     name: str
@@ -89,6 +106,7 @@ class Component(Record):
     finding: str = ""
     points: int | None = None
     margin: float | None = None
+    by_line: tuple[LinePoints, ...] = ()
 
 
 class Score(Record):
@@ -101,6 +119,8 @@ class Score(Record):
         text: As it is written in a chart: ``7a``, ``7x (h open)``.
         risk: The publication's group: ``low``, ``intermediate``, ``high``; None where it has none.
         sinus_from: Where the renal sinus was taken from.
+        diameter: The line that was taken for the tumor's largest diameter; in 3D for records that
+            do not say, as they were made before there was a choice.
     """
 
     system: Literal["R.E.N.A.L.", "PADUA", "C-index"]
@@ -109,6 +129,7 @@ class Score(Record):
     text: str
     risk: str | None = None
     sinus_from: SinusSource | None = None
+    diameter: DiameterLine = DiameterLine.IN_3D
 
 
 class KidneyRecord(Record):

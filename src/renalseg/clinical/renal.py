@@ -6,6 +6,7 @@ Kutikov and Uzzo, J Urol 2009;182:844-853, table 1.
 from renalseg.clinical.points import TRACE_PERCENT, add_up, group, margin, range_text, trace_margin
 from renalseg.clinical.position import Position
 from renalseg.clinical.records import Component, Score, SinusSource
+from renalseg.clinical.size import size_component
 
 LIMITS = {"R": (1, 3), "E": (1, 3), "N": (1, 3), "L": (1, 3)}
 GROUPS = ((6, "low"), (9, "intermediate"), (12, "high"))
@@ -27,7 +28,7 @@ def renal_score(position: Position, sinus_from: SinusSource | None) -> Score:
         finding="open: the labels do not know vessels",
     )
     components = (
-        _radius(position),
+        size_component("R.E.N.A.L.", position),
         exophytic("E", position),
         _nearness(position),
         face,
@@ -45,6 +46,7 @@ def renal_score(position: Position, sinus_from: SinusSource | None) -> Score:
         text=f"{range_text(low, high)}{suffix_of(face)} ({', '.join([*open_ones, 'h'])} open)",
         risk=group(low, high, GROUPS),
         sinus_from=sinus_from,
+        diameter=position.line,
     )
 
 
@@ -96,24 +98,6 @@ def face_of(position: Position) -> Component:
 def suffix_of(face: Component) -> str:
     """``a``, ``p`` or ``x``; nothing where it is open."""
     return "" if face.value is None else {"a": "a", "p": "p"}.get(face.finding[0], "x")
-
-
-def _radius(position: Position) -> Component:
-    value = position.diameter_mm
-    points, finding = 2, "more than 4 cm, less than 7 cm"
-    if value <= 40:
-        points, finding = 1, "4 cm or less"
-    elif value >= 70:
-        points, finding = 3, "7 cm or more"
-    return Component(
-        name="R",
-        title="largest diameter",
-        value=value,
-        unit="mm",
-        finding=finding,
-        points=points,
-        margin=margin(value, 40, 70),
-    )
 
 
 def _nearness(position: Position) -> Component:

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from renalseg.clinical.records import KidneyRecord, LesionRecord, Measurements
+from renalseg.clinical.size import points_by_line
 from renalseg.files import write_text
 
 COLUMNS = (
@@ -12,6 +13,7 @@ COLUMNS = (
     "largest_axial_diameter_mm", "short_axis_mm", "largest_3d_diameter_mm", "contact_mm2",
     "sinus_distance_mm", "sinus_from", "components", "mean_hu", "sd_hu", "median_hu", "p5_hu",
     "p95_hu", "centroid_x_mm", "centroid_y_mm", "centroid_z_mm", "renal", "padua", "c_index",
+    "score_diameter", "points_by_diameter",
 )  # fmt: skip
 _SCORES = {"R.E.N.A.L.": "renal", "PADUA": "padua", "C-index": "c_index"}
 
@@ -34,4 +36,7 @@ def _row(record: KidneyRecord | LesionRecord) -> dict[str, object]:
     row |= dict(zip(COLUMNS[18:21], record.centroid.mm, strict=True))
     if isinstance(record, LesionRecord):
         row |= {_SCORES[score.system]: score.text for score in record.scores}
+        if record.scores:
+            row["score_diameter"] = str(record.scores[0].diameter)
+        row["points_by_diameter"] = "; ".join(points_by_line(record))
     return {name: round(v, 3) if isinstance(v, float) else v for name, v in row.items()}

@@ -52,9 +52,14 @@ class ModelDataset(BaseModel):
         return len(self.channel_names)
 
     @property
+    def class_labels(self) -> dict[str, int]:
+        """Names and values of the classes, background among them."""
+        return {name: value for name, value in self.labels.items() if name != _IGNORE}
+
+    @property
     def classes(self) -> int:
         """Classes, background among them."""
-        return len(self.labels) - (_IGNORE in self.labels)
+        return len(self.class_labels)
 
 
 def read_dataset(content: Mapping[str, Any], path: Path | str = "dataset.json") -> ModelDataset:
@@ -66,12 +71,12 @@ def read_dataset(content: Mapping[str, Any], path: Path | str = "dataset.json") 
 
     Raises:
         ModelError: If channels or labels are missing or not what they should be; labels that
-            overlap (nnU-Net's regions) are refused too.
+            overlap (nnU-Net's regions) are refused too; ``supported`` does so with reasons.
     """
     try:
         return ModelDataset.model_validate(dict(content))
     except ValueError as error:
         raise ModelError(
             f"{path}: not the data set of a model of plain labels ({reason(error)}); copy the "
-            "model again"
+            "model again, or give another"
         ) from None

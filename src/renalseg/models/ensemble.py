@@ -12,10 +12,9 @@ from renalseg.errors import ModelError
 from renalseg.models.checkpoints import FINAL, save_checkpoint
 from renalseg.models.dataset import read_dataset
 from renalseg.models.default_model import DEFAULT, default_model
-from renalseg.models.documents import read_object, read_text, reason, shown
+from renalseg.models.documents import read_object, read_text, reason
 from renalseg.models.folds import read_fold
 from renalseg.models.manifest import (
-    KITS_LABELS,
     MANIFEST,
     About,
     FoldAverage,
@@ -24,6 +23,7 @@ from renalseg.models.manifest import (
     World,
 )
 from renalseg.models.plans import V1_PLANNER
+from renalseg.models.supported import check_kits, check_supported
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,12 +52,7 @@ class Ensemble(BaseModel):
         """
         folder = default_model() if Path(folder) == Path(DEFAULT) else Path(folder)
         if (folder / MANIFEST).is_file():
-            try:
-                manifest = Manifest.model_validate_json(read_text(folder / MANIFEST))
-            except ValidationError as error:
-                raise ModelError(
-                    f"{folder / MANIFEST}: not a manifest ({reason(error)}); copy it again"
-                ) from None
+            manifest = _read_manifest(folder / MANIFEST)
         elif (folder / "plans.json").is_file():
             name = folder.name if folder.name.isprintable() else ""
             member = Member(name=name or "model", stages=(".",), folds=_folds(folder))
@@ -72,7 +67,7 @@ class Ensemble(BaseModel):
         for member in manifest.members:
             for stage in member.stages:
                 _check_files(folder, stage, member)
-                _check_dataset(folder / stage / "dataset.json", (folder / MANIFEST).is_file())
+                _check_model(folder / stage, (folder / MANIFEST).is_file())
         return ensemble
 
     def only(self, name: str) -> "Ensemble":
@@ -158,6 +153,16 @@ def fold_average(plans: Mapping[str, object]) -> FoldAverage:
     return "softmax" if plans.get("experiment_planner_used") == V1_PLANNER else "logits"
 
 
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(read_text(path))
+    except ValidationError as error:
+        place = error.errors()[0]["loc"][:1]
+        is_other = place in {("format",), ("storage",), ("labels",)}
+        advice = "this renalseg knows no other; give another model" if is_other else "copy it again"
+        raise ModelError(f"{path}: not a manifest ({reason(error)}); {advice}") from None
+
+
 def _check_files(folder: Path, stage: str, member: Member) -> None:
     model = folder / stage
     if not Path(os.path.realpath(model)).is_relative_to(os.path.realpath(folder)):
@@ -169,18 +174,12 @@ def _check_files(folder: Path, stage: str, member: Member) -> None:
             raise ModelError(f"{path}: missing, though the ensemble names it; copy it again")
 
 
-def _check_dataset(path: Path, names_too: bool) -> None:
+def _check_model(model: Path, has_manifest: bool) -> None:
     """A model without a manifest may have names of its own for the classes of KiTS."""
-    dataset = read_dataset(read_object(path), path)
-    if dataset.channels != 1:
-        raise ModelError(
-            f"{path}: expected a model of one channel, CT, got {dataset.channels}; give another"
-        )
-    if dataset.classes != len(KITS_LABELS) or (names_too and dataset.labels != KITS_LABELS):
-        raise ModelError(
-            f"{path}: expected the labels of KiTS, {KITS_LABELS}, got {shown(dataset.labels)}; "
-            "give a model that was trained on KiTS"
-        )
+    path = model / "dataset.json"
+    plans, dataset = read_object(model / "plans.json"), read_object(path)
+    check_supported(plans, dataset, model)
+    check_kits(read_dataset(dataset, path), path, exactly=has_manifest)
 
 
 def _copy_model(source: Path, target: Path, folds: Sequence[int], *, half: bool) -> None:

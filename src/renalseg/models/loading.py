@@ -11,6 +11,7 @@ from renalseg.models.documents import read_object, shown
 from renalseg.models.folds import Fold, read_fold
 from renalseg.models.networks import make_network
 from renalseg.models.settings import Configuration, read_settings
+from renalseg.models.supported import check_supported
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,6 +72,7 @@ def load_networks(folder: Path, folds: Sequence[int | str]) -> LoadedModel:
     if not folds:
         raise ModelError(f"{folder}: expected at least one fold, got none; name one")
     plans, dataset = read_object(folder / PLANS), read_object(folder / DATASET)
+    check_supported(plans, dataset, folder)
     described = read_dataset(dataset, folder / DATASET)
     read = [read_fold(folder, fold) for fold in folds]
     first = read[0]

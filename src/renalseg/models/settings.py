@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from renalseg.errors import ModelError
 from renalseg.models.dataset import ModelDataset
 from renalseg.models.documents import reason, shown
 from renalseg.models.plans_file import Plans, check_inheritance
 from renalseg.models.resampling_options import Resampling, check_options
+from renalseg.models.supported import INSTEAD
 from renalseg.models.unet_settings import UNetSettings
 
 Scheme = Literal[
@@ -98,11 +99,16 @@ def read_settings(
         _check_resampling(found)
         _check_channels(found, checked, dataset)
     except ValueError as error:
+        advice = INSTEAD if _is_unknown(error) else "copy the model again"
         raise ModelError(
-            f"{path}: not a plan for {shown(repr(configuration))} ({reason(error)}); copy the "
-            "model again"
+            f"{path}: not a plan for {shown(repr(configuration))} ({reason(error)}); {advice}"
         ) from None
     return manager, found
+
+
+def _is_unknown(error: ValueError) -> bool:
+    """Whether a plan names something of nnU-Net's, or of its author's, that is not known here."""
+    return isinstance(error, ValidationError) and error.errors()[0]["type"] == "literal_error"
 
 
 def _check_resampling(settings: Configuration) -> None:

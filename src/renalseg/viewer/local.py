@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from renalseg.errors import RenalsegError, VolumeError
+from renalseg.labels import DiameterLine
 from renalseg.volume import Volume, read_labels
 from renalseg.volume.source import read_source
 
@@ -55,24 +56,31 @@ class LocalStudy:
         scan: The scan.
         notes: What a person should know of how it was read.
         versions: Its masks; corrections are added.
+        diameter: The line that scores take for a tumor's largest diameter.
     """
 
     path: Path
     scan: Volume
     notes: tuple[str, ...] = ()
     versions: list[Version] = field(default_factory=list)
+    diameter: DiameterLine = DiameterLine.AXIAL
     _measured: dict[int, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
-    def open(cls, scan: Path, mask: Path | None = None) -> "LocalStudy":
+    def open(
+        cls,
+        scan: Path,
+        mask: Path | None = None,
+        diameter: DiameterLine = DiameterLine.AXIAL,
+    ) -> "LocalStudy":
         """Read the files.
 
         Raises:
             VolumeError: One cannot be read, or the mask does not lie on the scan's grid.
         """
         source = read_source(scan)
-        study = cls(scan, source.volume, source.notes)
+        study = cls(scan, source.volume, source.notes, diameter=diameter)
         if mask is not None:
             labels = read_labels(mask)
             if not labels.same_grid(study.scan):
@@ -123,7 +131,8 @@ class LocalStudy:
             if number not in self._measured:
                 from renalseg.clinical import measure
 
-                self._measured[number] = measure(version.labels, self.scan).model_dump_json()
+                found = measure(version.labels, self.scan, diameter=self.diameter)
+                self._measured[number] = found.model_dump_json()
             return self._measured[number]
 
     def correct(self, corrected: Volume, made_from: int) -> Version:

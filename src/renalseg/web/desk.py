@@ -65,13 +65,13 @@ class Desk:
 
     async def measurements(self, study: Study, number: int) -> str:
         """What is measured of a version, as JSON."""
-        return await self._at(study, lambda folder: _measured(folder, number))
+        return await self._at(study, lambda folder: self._measured(folder, number))
 
     async def result(self, study: Study, version: Version, wanted: Download) -> Path:
         """A version in a format, as a file."""
 
         def write(folder: StudyFolder) -> Path:
-            measured = Measurements.model_validate_json(_measured(folder, version.number))
+            measured = Measurements.model_validate_json(self._measured(folder, version.number))
             limits = self._settings.limits
             return write_result(wanted, study, version, folder, limits, measured)
 
@@ -104,13 +104,24 @@ class Desk:
             number = 1 + max((v.number for v in now.versions), default=0) if now else 0
             labels.save(folder.mask(number))
             folder.measurements(number).unlink(missing_ok=True)
-            _measured(folder, number)
+            self._measured(folder, number)
             version = self._store.add_version(study.id, user, made_from, number)
             if version is None:
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such study")
             return version
 
         return await self._at(study, take)
+
+    def _measured(self, folder: StudyFolder, number: int) -> str:
+        """Measurements of a version; made where they do not stand."""
+        path = folder.measurements(number)
+        if not path.is_file():
+            from renalseg.clinical import measure
+
+            labels, ct = read_labels(folder.mask(number)), read_kept_image(folder)
+            found = measure(labels, ct, diameter=self._settings.diameter)
+            write_text(found.model_dump_json(), path)
+        return path.read_text(encoding="utf-8")
 
     def remove(self, identifier: str) -> None:
         """Remove the files of a study that nobody sees any more; returns at once."""
@@ -123,14 +134,3 @@ class Desk:
             log.error("study %s: its files cannot be removed", identifier[:8])
             return
         self._store.forget(identifier)
-
-
-def _measured(folder: StudyFolder, number: int) -> str:
-    """Measurements of a version; made where they do not stand."""
-    path = folder.measurements(number)
-    if not path.is_file():
-        from renalseg.clinical import measure
-
-        found = measure(read_labels(folder.mask(number)), read_kept_image(folder))
-        write_text(found.model_dump_json(), path)
-    return path.read_text(encoding="utf-8")

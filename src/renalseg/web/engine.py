@@ -24,6 +24,6 @@ def loader(settings: Settings) -> Load:
         )
         cleaning = Ensemble.open(settings.model).manifest.cleaning
         segmenter = options.load()
-        return Engine(segmenter, cleaning, segmenter.world)
+        return Engine(segmenter, cleaning, segmenter.world, settings.diameter)
 
     return load

@@ -11,6 +11,7 @@ import numpy as np
 from renalseg.errors import CancelledError, RenalsegError
 from renalseg.files import write_text
 from renalseg.inference.plausibility import unusual
+from renalseg.labels import DiameterLine
 from renalseg.models.manifest import KITS_WORLD, World
 from renalseg.pipeline import Segmenter, cleaning_settings
 from renalseg.postprocess import Cleaning
@@ -38,11 +39,13 @@ class Engine:
         segmenter: The models, without post-processing.
         cleaning: How its masks are cleaned afterwards, if they are.
         world: The scans that the models know.
+        diameter: The line that scores take for a tumor's largest diameter.
     """
 
     segmenter: Segmenter
     cleaning: Cleaning | None
     world: World = KITS_WORLD
+    diameter: DiameterLine = DiameterLine.AXIAL
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Job:
             found.labels.save(self.folder.raw)
             found = cleaned(found, scan.volume, loaded.cleaning, loaded.world)
         self._step(_END, "Measuring")
-        notes = self._write(found, scan.volume)
+        notes = self._write(found, scan.volume, loaded.diameter)
         return replace(
             facts,
             warnings=(*facts.warnings, *(warning.text for warning in found.warnings), *notes),
@@ -130,11 +133,11 @@ class Job:
         record: InputRecord = found.provenance.input.model_copy(update={"name": name})
         return replace(found, provenance=found.provenance.model_copy(update={"input": record}))
 
-    def _write(self, found: Segmentation, ct: Volume) -> tuple[str, ...]:
+    def _write(self, found: Segmentation, ct: Volume, diameter: DiameterLine) -> tuple[str, ...]:
         """Write mask, measurements and pictures; gives what a person should know of them."""
         notes: tuple[str, ...] = ()
         try:
-            text = found.measure(ct).model_dump_json()
+            text = found.measure(ct, diameter=diameter).model_dump_json()
         except RenalsegError as error:
             notes = (f"The segmentation could not be measured: {error}",)
         else:

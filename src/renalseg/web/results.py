@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from renalseg.clinical.records import Measurements
 from renalseg.formats import DICOM_FORMATS, Format, result_path
+from renalseg.labels import DiameterLine
 from renalseg.provenance import Provenance
 from renalseg.segmentation import Segmentation
 from renalseg.volume import Volume, read_labels
@@ -72,9 +73,11 @@ class KeptSegmentation(Segmentation):
 
     kept: Measurements | None = None
 
-    def measure(self, ct: Volume | None = None) -> Measurements:
+    def measure(
+        self, ct: Volume | None = None, *, diameter: str = DiameterLine.AXIAL
+    ) -> Measurements:
         """What was measured of it."""
-        return self.kept or super().measure(ct)
+        return self.kept or super().measure(ct, diameter=diameter)
 
 
 def write_result(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from renalseg.errors import OutputError, RenalsegError, RenalsegWarning
 from renalseg.files import home
+from renalseg.labels import DiameterLine
 from renalseg.outputs import check_folder
 from renalseg.web.tokens import Tokens
 
@@ -66,6 +67,7 @@ class Settings:
         device: See :meth:`renalseg.pipeline.Segmenter.load`.
         memory_gb: A bound for predictions, in 10^9 bytes; None takes what the scan needs.
         limits: What one user may ask for.
+        diameter: The line that scores take for a tumor's largest diameter.
 
     Raises:
         ServeError: It would let in people whom nobody knows.
@@ -82,6 +84,7 @@ class Settings:
     device: str = "auto"
     memory_gb: float | None = None
     limits: Limits = field(default_factory=Limits)
+    diameter: DiameterLine = DiameterLine.AXIAL
 
     def __post_init__(self) -> None:
         """Refuse doors without locks."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from renalseg.provenance import NOTICE
 from renalseg.report.study.record import Study, name_of
 from renalseg.report.study.score_table import NEAR, is_near
+from renalseg.report.study.settings import settings_text
 from renalseg.report.study.words import NONE
 
 HEADLINE = "Not for diagnostic use"
@@ -57,8 +58,9 @@ def made_by(study: Study) -> Facts:
     made = study.provenance
     if made is None:
         return (measured, grid, ("Segmented by", "not known: no record came with the label map"))
-    settings = ", ".join(f"{name}: {_plain(value)}" for name, value in made.settings.items())
-    timings = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in made.timings_s.items())
+    timings = ", ".join(
+        f"{step.replace('_', ' ')} {seconds:.1f} s" for step, seconds in made.timings_s.items()
+    )
     versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
     files = ", ".join(f"{name} {_short(digest)}" for name, digest in made.model.files.items())
     # its file's name is left out: it often is the patient's
@@ -71,7 +73,7 @@ def made_by(study: Study) -> Facts:
         ("Model's files (SHA-256)", files),
         ("Scan (SHA-256)", scan),
         grid,
-        ("Settings", settings),
+        ("Settings", settings_text(made.settings)),
         ("Ran on", f"{made.device}, {made.backend}"),
         ("Versions", versions),
         ("Time taken", timings),
@@ -106,20 +108,6 @@ def _flags(study: Study) -> Iterator[str]:
             yield f"{name_of(lesion)} is near a threshold between points: {', '.join(near)}."
     if study.ct is None and (found.kidneys or found.lesions):
         yield "No CT was given: the pictures show labels alone, and densities are unknown."
-
-
-def _plain(value: object) -> str:
-    """A setting of a record, which may nest, as a reader sees it."""
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-        case dict():
-            return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items()) or "none"
-        case list() | tuple():
-            return "; ".join(_plain(inner) for inner in value) or "none"
-    return str(value)
 
 
 def _short(digest: str) -> str:
