@@ -16,6 +16,7 @@ from dicom_phantom import CT_IMAGE, make_series, make_volume, uid, write_series
 from fuzzing import SECONDS, damage_bytes, limited, noted, seeded
 from renalseg.errors import VolumeError
 from renalseg.volume.dicom import read_series
+from soak import sampled
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -125,7 +126,7 @@ def test_whole_series_are_read(whole, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "multi-frame"])
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", sampled(range(20), 5))
 def test_damaged_bytes_of_a_file(whole, tmp_path, kind, number):
     made, files = whole[kind]
     seed = seeded(f"bytes {kind}", number)
@@ -141,7 +142,7 @@ HEADER_BYTES = 1500
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "multi-frame"])
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", sampled(range(20), 5))
 def test_damaged_headers_of_a_file(whole, tmp_path, kind, number):
     made, files = whole[kind]
     seed = seeded(f"header {kind}", number)
@@ -208,7 +209,7 @@ def saved(dataset) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["explicit", "implicit", "oblique", "tilted"])
-@pytest.mark.parametrize("number", range(25))
+@pytest.mark.parametrize("number", sampled(range(25), 6))
 def test_damaged_tags_of_a_file(whole, tmp_path, kind, number):
     made, files = whole[kind]
     seed = seeded(f"tags {kind}", number)
@@ -221,7 +222,7 @@ def test_damaged_tags_of_a_file(whole, tmp_path, kind, number):
         read(write(files, tmp_path / "scan"), made, allow_gaps=seed.random() < 0.3)
 
 
-@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("number", sampled(range(40), 10))
 def test_damaged_bytes_of_a_multi_frame_file(whole, tmp_path, number):
     made, files = whole["multi-frame"]
     seed = seeded("multi-frame", number)
@@ -300,7 +301,7 @@ FOLDERS = (_drop, _double, _swap, _empty, _cut, _cut_all, _join, _junk, _no_prea
 
 
 @pytest.mark.parametrize("damage", FOLDERS, ids=lambda one: one.__name__.strip("_"))
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", sampled(range(6), 2))
 def test_damaged_folders(whole, tmp_path, damage, number):
     seed = seeded(damage.__name__, number)
     kind = seed.choice([kind for kind in KINDS if kind != "multi-frame"])
@@ -311,7 +312,7 @@ def test_damaged_folders(whole, tmp_path, damage, number):
         read(write(files, tmp_path / "scan"), made, allow_gaps=seed.random() < 0.5)
 
 
-@pytest.mark.parametrize("number", range(24))
+@pytest.mark.parametrize("number", sampled(range(24), 6))
 def test_damaged_zips(whole, tmp_path, number):
     made, files = whole["explicit"]
     seed = seeded("zip", number)
@@ -328,7 +329,7 @@ def test_damaged_zips(whole, tmp_path, number):
 
 
 @pytest.mark.parametrize("kind", PACKED)
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", sampled(range(5), 2))
 def test_damaged_compressed_pixels(whole, tmp_path, kind, number):
     made, files = whole[kind]
     seed = seeded(f"packed {kind}", number)
@@ -341,7 +342,7 @@ def test_damaged_compressed_pixels(whole, tmp_path, kind, number):
         read(write(files, tmp_path / "scan"), made)
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", sampled(range(12), 4))
 def test_moved_slices(whole, tmp_path, number):
     """A slice that lies a little off is read with a note at most; one further off is refused."""
     made, files = whole["explicit"]

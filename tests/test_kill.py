@@ -21,12 +21,14 @@ import nibabel
 import numpy as np
 import pytest
 
+from soak import rounds
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
 ]
 
-SCANS, ROUNDS, AFRESH = 20, 100, 8
+SCANS, ROUNDS, AFRESH = 20, rounds(100, 16), 8
 IPL = np.array([[0, 0, -3.0, 60], [0, -3.0, 0, 50], [-4.0, 0, 0, 40], [0, 0, 0, 1.0]])
 
 

@@ -30,6 +30,7 @@ from renalseg.pacs.faults import UnreachableError
 from renalseg.pacs.instance import pseudonym
 from renalseg.pacs.pull import Query, find_studies, pull
 from renalseg.pacs.push import push
+from soak import rounds
 
 pytestmark = [
     pytest.mark.slow,
@@ -185,7 +186,7 @@ def test_killed_at_any_moment_it_loses_nothing(node, archive, peer, tmp_path):
 
     sender = threading.Thread(target=sending)
     sender.start()
-    for _ in range(8):
+    for _ in range(rounds(8, 3)):
         node.start()
         time.sleep(random.uniform(0.1, 1))
         node.kill()

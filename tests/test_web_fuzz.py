@@ -12,6 +12,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from renalseg.web.api import router
 from renalseg.web.identity import CSRF_HEADER
+from soak import rounds
 from web_server import create, finished, process
 
 ENDLESS = "/api/events"
@@ -51,7 +52,7 @@ def test_every_answer_is_one_that_is_described(server, path, method, mode):
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=12,
+        max_examples=rounds(12, 4),
         deadline=None,
         derandomize=True,
         database=None,
