@@ -20,6 +20,8 @@ from renalseg.volume.dicom.stack import SAME_PLACE_MM, is_even
 _ORDERS = ("AcquisitionDateTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
 _KINDS = tuple(mark for mark in MARKS if mark != "InstanceNumber")
 _MOST_SHOWN = 6
+#: Slices of a pass, where those of all passes would make one stack.
+_FEWEST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,17 +96,18 @@ def _find(slices: Sequence[Slice]) -> list[_Pass]:
     mm = np.sort(heights)
     fits = is_even(mm)  # slices half a step apart do too
     is_twice = not fits and bool(np.diff(mm).min() < SAME_PLACE_MM)
+    fewest = _FEWEST if fits else 2  # two or three may lie evenly by chance
     for keyword in _KINDS:
         passes = _by_value(slices, keyword)
-        if _are_passes(passes, heights, is_twice, touching=not fits):
+        if _are_passes(passes, heights, is_twice, touching=not fits, fewest=fewest):
             return passes
     if any(one.frame for one in slices) and not fits:
         passes = _by_file(slices)
-        if _are_passes(passes, heights, is_twice, touching=True):
+        if _are_passes(passes, heights, is_twice, touching=True, fewest=fewest):
             return passes
     for keyword in _ORDERS:
         passes = _by_order(slices, keyword, heights)
-        if _are_passes(passes, heights, is_twice, touching=False):
+        if _are_passes(passes, heights, is_twice, touching=False, fewest=fewest):
             return passes
     return []
 
@@ -117,7 +120,9 @@ def _heights(slices: Sequence[Slice]) -> AnyArray:
     return np.array([one.position_mm for one in slices]) @ normal
 
 
-def _are_passes(passes: list[_Pass], heights: AnyArray, is_twice: bool, *, touching: bool) -> bool:
+def _are_passes(
+    passes: list[_Pass], heights: AnyArray, is_twice: bool, *, touching: bool, fewest: int
+) -> bool:
     """Whether each pass has each place once, and some passes go over the same part of the patient.
 
     Args:
@@ -126,8 +131,9 @@ def _are_passes(passes: list[_Pass], heights: AnyArray, is_twice: bool, *, touch
         is_twice: Whether some place is there twice. If none is, each pass must be even, for then
             slices may as well be missing.
         touching: Whether it is enough that two share a single place.
+        fewest: Slices that each must have.
     """
-    if len(passes) < 2 or any(len(one.slices) < 2 for one in passes):
+    if len(passes) < 2 or any(len(one.slices) < fewest for one in passes):
         return False
     sorted_mm = [np.sort(heights[one.slices]) for one in passes]
     if any(np.diff(mm).min() < SAME_PLACE_MM for mm in sorted_mm):

@@ -58,8 +58,11 @@ class Rescale:
         if not (self.slope.is_integer() and self.intercept.is_integer()):
             return np.asarray(stored * self.slope + self.intercept)
         wide = np.int64 if stored.itemsize > 2 or abs(self.slope) > 1 else np.int32
-        hu = stored.astype(wide)
-        return np.asarray(hu * int(self.slope) + int(self.intercept))
+        hu = np.asarray(stored.astype(wide))
+        if self.slope != 1:
+            hu *= int(self.slope)
+        hu += int(self.intercept)
+        return hu
 
 
 def rescale_of(path: Path, holder: "Dataset", header: "Dataset") -> Rescale:
