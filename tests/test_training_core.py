@@ -187,6 +187,17 @@ def test_the_energy_of_a_planar_network_is_that_of_its_slice(workspace):
         check_steps(trainer, term=(1, 2, (2, 3)), batch_dice=True)
 
 
+def test_a_cpu_trains_in_single_precision(workspace):
+    with trainer_of(workspace, "image-loss") as trainer:
+        batch = batch_of(trainer)
+        outputs = deepcopy(trainer.network).double()(batch["data"])
+        term = (1, 10, IN_PLANE)
+        wanted = expected_loss(outputs, batch, batch_dice=True, term=term).item()
+        loss = trainer.train_step({**batch, "data": batch["data"].float()})["loss"]
+    assert loss.dtype == np.float32
+    assert float(loss) == pytest.approx(wanted, rel=2e-6)
+
+
 def test_the_mean_of_annotations_is_a_soft_target(workspace):
     recipe = PAPER["baseline"].model_copy(update={"annotations": "mean"})
     with trainer_of(workspace, recipe) as trainer:
