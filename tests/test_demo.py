@@ -163,7 +163,7 @@ def test_killed_training_goes_on_from_its_last_epoch(demo, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     fold = "image-loss/Dataset021_KiTS/RenalTrainer__nnUNetPlans__3d_fullres/fold_0"
     latest = folder / "nnUNet_results" / fold / "checkpoint_latest.pth"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not latest.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The method's figure says what the configuration says, and its words stay in their places."""
 
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,6 +94,17 @@ def test_another_experiments_figure_says_its_own_truth():
         "starts from LiTS, full resolution",
     )
     assert mixed.models[1].stages[0].network == "3D U-Net (resenc-xl), 0.78 mm"
+
+
+@pytest.mark.parametrize(
+    ("weights", "source"),
+    [("models/Task029_LITS", "LiTS"), ("other/checkpoint_final.pth", "the weights named")],
+)
+def test_what_stages_start_from_is_said_where_weights_are_given(weights, source):
+    given = EXPERIMENTS["paper"].model_copy(update={"weights": Path(weights)})
+    said = words(Method.of(given))
+    assert f"starts from {source}, full resolution" in said
+    assert f"1. 3D U-Net, 1.99 mm; starts from {source}, low" in " ".join(said)
 
 
 def test_every_number_comes_from_the_configuration():

@@ -13,7 +13,9 @@ def command(
         Path("renalseg-demo"), "-o", "--output", help="Folder for everything that the demo makes."
     ),
     everything: bool = typer.Option(
-        False, "--all", help="Train every model of Tables 1-4, not only the four of the ensemble."
+        False,
+        "--all",
+        help="Train every model of Tables 1-4 and the 2D U-Net, not only the four of the ensemble.",
     ),
     jobs: int | None = JOBS,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),

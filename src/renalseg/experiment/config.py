@@ -87,8 +87,11 @@ class Experiment(BaseModel):
 
     def pretraining_recipe(self, resolution: str) -> Recipe:
         """The network of a resolution that pretrained recipes start from."""
-        configuration = "lowres" if resolution == LOWRES else "fullres"
-        return Recipe(name="pretraining", configuration=configuration, schedule=self.pretraining)
+        return Recipe(
+            name="pretraining",
+            configuration="lowres" if resolution == LOWRES else "fullres",
+            schedule=self.pretraining,
+        )
 
     def start_resolutions(self, recipes: Sequence[Recipe]) -> tuple[str, ...]:
         """The resolutions of the networks that recipes start from: of a stage its own."""

@@ -60,8 +60,8 @@ def training_steps(
             model = workspace.model(task.recipe.name, liver, task.stage)
             own[task.stage] = model / "fold_0" / FINAL
             if not is_done(workspace, liver, task):
-                arguments = (workspace, liver, task, None, device, share)
-                steps.append(Step(pretraining_title(task.stage), train, arguments))
+                first = (workspace, liver, task, None, device, share)
+                steps.append(Step(pretraining_title(task.stage), train, first))
     for task in wanted:
         weights: Path | None = None
         needs: set[str] = set()

@@ -221,7 +221,8 @@ class Network:
                     scores = matrix @ scores if axis == 0 else scores @ matrix.T
             if rounds:
                 scores = scores.half().float()
-            return scores if is_softmax else scores.softmax(0)
+            softmax: Tensor = scores if is_softmax else scores.softmax(0)
+            return softmax
 
         yield from region_rows(averaged, from_box, to_scan)
 

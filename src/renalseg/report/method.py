@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from renalseg.experiment.config import Experiment, start_resolution
 from renalseg.experiment.describe import loss_name
+from renalseg.experiment.start_weights import LITS
 from renalseg.models.plans import LOWRES, PLANAR, Plan, Resolution
 from renalseg.training.annotations import Annotations
 from renalseg.training.recipe import Recipe
@@ -118,10 +119,11 @@ def _stage(experiment: Experiment, recipe: Recipe, name: str) -> Stage:
 
 def _start(experiment: Experiment, stage: str) -> str:
     """What a pretrained stage starts from."""
-    if experiment.phantom is not None and experiment.weights is None:
-        source = "phantoms of livers"
+    weights = experiment.weights
+    if weights is None:
+        source = "LiTS" if experiment.phantom is None else "phantoms of livers"
     else:
-        source = "LiTS" if experiment.weights is None else "the weights named"
+        source = "LiTS" if LITS in str(weights) else "the weights named"
     return f"{source}, {_level(stage)}"
 
 
