@@ -1,6 +1,7 @@
 """The label map as a DICOM Segmentation (PS3.3 A.51): binary, one segment per kidney and lesion."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ def _segmentation(segments: Segments, source: SourceImages, algorithm: Algorithm
         more["plane_positions"] = [
             PlanePositionSequence("PATIENT", source.planes[0].position_mm.tolist())
         ]
-    return Segmentation(
+    instance = Segmentation(
         source_images=source.images,
         pixel_array=numbers,
         segmentation_type="BINARY",
@@ -98,6 +99,21 @@ def _segmentation(segments: Segments, source: SourceImages, algorithm: Algorithm
         **more,
         **new_instance("segmentation", SeriesNumber.SEGMENTATION, algorithm),
     )
+    _identify_each_frame(instance)
+    return instance
+
+
+def _identify_each_frame(instance: "Dataset") -> None:
+    """Have every frame name its segment, also where there is one segment alone.
+
+    highdicom then names it once for all frames. The standard allows both; readers, highdicom's own
+    structured reports among them, look for it in each frame.
+    """
+    (shared,) = instance.SharedFunctionalGroupsSequence
+    if "SegmentIdentificationSequence" in shared:
+        for frame in instance.PerFrameFunctionalGroupsSequence:
+            frame.SegmentIdentificationSequence = deepcopy(shared.SegmentIdentificationSequence)
+        del shared.SegmentIdentificationSequence
 
 
 def _person(name: str) -> str | None:
