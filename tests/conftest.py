@@ -1,9 +1,16 @@
-"""What several tests need: the real data, where it is there."""
+"""What several tests need: the real data, where it is there, and what is made once per run."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from once import RealStudy, TrainedExperiment, predict_real_study, train_tiny_experiment
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +21,41 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set RENALSEG_REAL_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory) -> MakeOnce:
+    """Make a folder once per run, for all workers of pytest-xdist; tests copy what they change."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / f"once-{name}", root / f"once-{name}.done"
+        with FileLock(root / f"once-{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained_experiment(make_once) -> TrainedExperiment:
+    """The tiny experiment, run by the installed command on a cohort that it made."""
+    return TrainedExperiment(make_once("experiment", train_tiny_experiment))
+
+
+@pytest.fixture(scope="session")
+def trained_ensemble(trained_experiment) -> Path:
+    """An ensemble folder of trained networks, quick and small; it finds next to nothing."""
+    return trained_experiment.ensemble
+
+
+@pytest.fixture(scope="session")
+def bundled_prediction(make_once, real_data) -> RealStudy:
+    """A real CT as DICOM and NIfTI, segmented by the bundled model into every format."""
+    return RealStudy(make_once("prediction", lambda folder: predict_real_study(folder, real_data)))
