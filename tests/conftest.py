@@ -1,15 +1,19 @@
-"""What several tests need: the real data, and what is made once per test run."""
+"""What several tests need: the real data, where it is there, and what is made once per run."""
 
 import os
 import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from docs_pages import not_run
-from installed import install, once
+from installed import install
+from once import RealStudy, TrainedExperiment, predict_real_study, train_tiny_experiment
 from soak import IS_WHOLE, SEED
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -23,43 +27,49 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    """A folder that all workers of this run have in common."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+def make_once(tmp_path_factory) -> MakeOnce:
+    """Make a folder once per run, for all workers of pytest-xdist; tests copy what they change."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / f"once-{name}", root / f"once-{name}.done"
+        with FileLock(root / f"once-{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def installed_command(shared) -> Path:
-    """The console command of a wheel in an environment of its own."""
-    return once(shared, "installed", install) / "bin" / "renalseg"
+def installed_command(make_once) -> Path:
+    """The console command of a wheel in an environment of its own; ``journey`` runs it."""
+    command = make_once("installed", install) / "bin" / "renalseg"
+    os.environ["RENALSEG_COMMAND"] = str(command)
+    return command
 
 
 @pytest.fixture(scope="session")
-def tiny_demo(shared) -> Path:
-    """The folder of a demo at the scale of seconds. Do not write to it."""
-    from renalseg.experiment.demo import run_demo
-    from renalseg.experiment.progress import Silent
-
-    def make(folder: Path) -> None:
-        config = Path(__file__).with_name("tiny.yaml")
-        run_demo(folder, Silent(), device="cpu", workers=1, config=str(config))
-
-    return once(shared, "renalseg-demo", make)
+def trained_experiment(make_once, installed_command) -> TrainedExperiment:
+    """The tiny experiment, run by the installed command on a cohort that it made."""
+    return TrainedExperiment(make_once("experiment", train_tiny_experiment))
 
 
 @pytest.fixture(scope="session")
-def bundled_results(shared, installed_command, real_data) -> Path:
-    """A folder with what ``renalseg predict scan.nii.gz`` writes of a real CT."""
+def trained_ensemble(trained_experiment) -> Path:
+    """An ensemble folder of trained networks, quick and small; it finds next to nothing."""
+    return trained_experiment.ensemble
 
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        scan = folder / "scan.nii.gz"
-        shutil.copy(real_data / "ct" / "abdomen_3mm.nii.gz", scan)
-        command = [str(installed_command), "predict", str(scan), "--uncertainty"]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
-    return once(shared, "bundled", make)
+@pytest.fixture(scope="session")
+def bundled_prediction(make_once, installed_command, real_data) -> RealStudy:
+    """A real CT as DICOM and NIfTI, segmented by the bundled model into every format."""
+    return RealStudy(make_once("prediction", lambda folder: predict_real_study(folder, real_data)))
 
 
 def pytest_report_header() -> str:

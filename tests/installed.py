@@ -4,28 +4,9 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 ROOT = Path(__file__).parents[1]
-
-
-def once(shared: Path, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that the first worker to ask for it fills and all others find.
-
-    Args:
-        shared: A folder that all workers of this run have in common.
-        name: The folder's name in it.
-        make: Fills the folder, which does not exist yet.
-    """
-    folder, done = shared / name, shared / f"{name}.done"
-    with FileLock(shared / f"{name}.lock"):
-        if not done.exists():
-            make(folder)
-            done.touch()
-    return folder
 
 
 def install(folder: Path) -> None:

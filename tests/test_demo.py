@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,10 +34,19 @@ class Recorder(Silent):
         self.stages.append(title)
 
 
+def trained(recorder):
+    """What was trained, not found."""
+    return [title for title in recorder.stages if title.startswith(("train ", "pretrain"))]
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(trained_experiment, tmp_path_factory):
+    """The demo's folder after the commands have made its cohorts and trained its networks."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    outcome = run_demo(folder, Silent(), device="cpu", workers=1, config=str(TINY))
+    shutil.copytree(trained_experiment.folder, folder, symlinks=True)
+    recorder = Recorder()
+    outcome = run_demo(folder, recorder, device="cpu", workers=1, config=str(TINY))
+    assert not trained(recorder), "the demo is what the commands do"
     return folder, outcome
 
 
@@ -112,7 +122,7 @@ def test_second_run_trains_nothing(demo):
     }
     recorder = Recorder()
     run_demo(folder, recorder, device="cpu", workers=1, config=str(TINY))
-    assert not [title for title in recorder.stages if title.startswith(("train ", "pretrain"))]
+    assert not trained(recorder)
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
@@ -120,8 +130,7 @@ def test_all_trains_what_is_missing_only(demo):
     folder, _ = demo
     recorder = Recorder()
     outcome = run_demo(folder, recorder, everything=True, device="cpu", workers=1, config=str(TINY))
-    trained = [title for title in recorder.stages if title.startswith("train ")]
-    assert trained == [f"train baseline 3d_fullres fold {fold}" for fold in (0, 1)]
+    assert trained(recorder) == [f"train baseline 3d_fullres fold {fold}" for fold in (0, 1)]
     assert "baseline" in outcome.results
 
 

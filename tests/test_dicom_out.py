@@ -123,6 +123,28 @@ def test_dciodvfy_finds_no_errors(volume, tmp_path, multiframe, sparse, empty):
     }
 
 
+@pytest.mark.parametrize("slices", [slice(3, 9), slice(5, 6)], ids=["slices", "one slice"])
+@pytest.mark.parametrize("multiframe", [False, True], ids=["slices", "multiframe"])
+def test_one_kidney_alone_is_reported_and_referred_to(volume, tmp_path, multiframe, slices):
+    """Then there is one segment, which highdicom names once and not in each frame."""
+    study = Study(volume, multiframe=multiframe)
+    labels = np.zeros(volume.shape, np.uint8)
+    labels[slices, 10:25, 44:56] = Label.KIDNEY
+    study.labels, _ = stored(volume.like(labels), "axial")
+    study.measurements = measure(volume.like(labels), volume)
+    written = study.write(tmp_path)
+    assert {kind: errors_of(tmp_path / f"{kind}.dcm") for kind in written} == {
+        kind: [] for kind in written
+    }
+    [segment] = written["seg"].SegmentSequence
+    frames = written["seg"].PerFrameFunctionalGroupsSequence
+    assert len(frames) == slices.stop - slices.start
+    for frame in frames:
+        assert frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 1
+    [group] = srread(tmp_path / "sr.dcm").content.get_volumetric_roi_measurement_groups()
+    assert group.tracking_uid == segment.TrackingUID
+
+
 def test_real_series_gets_results_without_errors(real_data, tmp_path):
     folder = real_data / "ct" / "dicom_series"
     if not folder.is_dir():

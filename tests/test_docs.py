@@ -11,6 +11,7 @@ import pytest
 
 import orthanc
 from docs_pages import NEEDS, PAGES, ROOT, links, read_blocks, run_page
+from once import RealStudy, TrainedExperiment
 
 #: Orthanc's defaults, which docs/pacs.md names.
 ORTHANC_PORTS = (4242, 8042)
@@ -28,9 +29,9 @@ MARKED = {
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_page_runs_as_written(
-    page, tmp_path, installed_command, tiny_demo, bundled_results, real_data
+    page, tmp_path, installed_command, trained_experiment, bundled_prediction, real_data
 ):
-    _give_files(tmp_path, page, tiny_demo, bundled_results, real_data)
+    _give_files(tmp_path, page, trained_experiment, bundled_prediction, real_data)
     if any(block.needs == "archive" for block in read_blocks(page)):
         (tmp_path / ".archive").mkdir()
         with orthanc.running(tmp_path / ".archive", {}, ORTHANC_PORTS):
@@ -79,28 +80,29 @@ def test_every_program_of_the_docs_is_seen():
     assert not [block.place for block in programs if block.part and block.language == "sh"]
 
 
-def _give_files(folder: Path, page: Path, demo: Path, results: Path, real_data: Path) -> None:
+def _give_files(
+    folder: Path, page: Path, trained: TrainedExperiment, study: RealStudy, real_data: Path
+) -> None:
     """What a reader of a page has: scans, studies, a cohort, and what other pages have made."""
-    ct = nibabel.load(real_data / "ct" / "abdomen_3mm.nii.gz")
-    nibabel.save(ct, folder / "scan.nii.gz")
     (folder / "scans").mkdir()
-    nibabel.save(ct.slicer[:, :, 30:70], folder / "scans" / "first.nii.gz")
-    nibabel.save(ct.slicer[:, :, 40:80], folder / "scans" / "second.nii.gz")
-    series = real_data / "ct" / "dicom_series"
-    for study in ("study", "studies/first", "studies/second"):
-        shutil.copytree(series, folder / study)
-    shutil.make_archive(str(folder / "study"), "zip", series)
-    if not NEEDS["time"]() or page.stem != "README":  # the README makes one
-        shutil.copytree(demo, folder / "renalseg-demo", symlinks=True)
+    ct = nibabel.load(study.scan)
+    for name, first in (("first", 0), ("second", 20)):
+        nibabel.save(ct.slicer[first : first + 40], folder / "scans" / f"{name}.nii.gz")
+    for name in ("study", "studies/first", "studies/second"):
+        shutil.copytree(real_data / "ct" / "dicom_series", folder / name)
+    if not NEEDS["time"]() or page.stem != "README":  # it makes its own
+        shutil.copytree(trained.folder, folder / "renalseg-demo", symlinks=True)
     if page.stem == "README":
+        shutil.copy(real_data / "ct" / "abdomen_3mm.nii.gz", folder / "scan.nii.gz")
         return
-    for file in results.iterdir():
-        shutil.copy(file, folder)
-    for member in ("first", "second"):
-        shutil.copy(folder / "scan_mask.nii.gz", folder / f"{member}.nii.gz")
-    shutil.make_archive(str(folder / "my-model"), "zip", demo / "ensemble")
-    shutil.copytree(demo / "cohort", folder / "kits21" / "data")
+    shutil.copy(study.scan, folder)
+    for name in ("scan_mask", "first", "second"):
+        shutil.copy(study.mask, folder / f"{name}.nii.gz")
+    shutil.copy(study.mask.with_name("study.json"), folder / "scan_mask.json")
+    shutil.make_archive(str(folder / "study"), "zip", real_data / "ct" / "dicom_series")
+    shutil.make_archive(str(folder / "my-model"), "zip", trained.ensemble)
+    shutil.copytree(trained.cohort, folder / "kits21" / "data")
     for name, ensemble in (("ours", "ensemble-postprocessed"), ("theirs", "ensemble")):
-        shutil.copytree(demo / "predictions" / ensemble, folder / name)
+        shutil.copytree(trained.folder / "predictions" / ensemble, folder / name)
     shutil.copytree(folder / "ours", folder / "predictions")
     (folder / "kits23").symlink_to(real_data / "kits23")

@@ -239,6 +239,12 @@ def test_members_give_an_interval_that_holds_their_numbers():
     assert interval.high == pytest.approx(4.19 * 1.5**3, rel=0.1)
 
 
+def test_one_member_alone_gives_no_interval():
+    """The bundled model segments with one network: 5.0 to 5.0 ml would say that it is sure."""
+    found = measure(patient(TUMOR), members=[patient(TUMOR).array])
+    assert [one.intervals for one in (*found.kidneys, *found.lesions)] == [{}, {}, {}]
+
+
 @pytest.fixture
 def files(tmp_path):
     labels = patient(TUMOR, CYST)

@@ -338,6 +338,14 @@ def test_a_tumor_neither_dents_nor_swells_the_outline():
         assert np.abs(off[is_off_the_slot]).max() < 2.5
 
 
+def test_the_outline_starts_at_the_middle_of_its_hull_whatever_lesion_there_is():
+    """Its directions would lie unevenly, and a last digit of the grid would change points."""
+    for ball in (Ball((10.0, -40.0, 0.0), 25.0), Ball((60.0, 0.0, 0.0), 22.0)):
+        anatomy, _ = Body((ball,)).anatomy()
+        off = np.linalg.norm(anatomy.outline.origin - Body().centre)
+        assert off < 2.0  # the slot of the sinus, and what the tumor hides
+
+
 def test_a_cyst_is_neither_kidney_nor_tumor():
     ball, cyst = Ball((28.0, -18.0, 14.0), 12.0), Ball((-30.0, -28.0, 0.0), 14.0, Label.CYST)
     _, alone, _ = measured(Body((ball,)))

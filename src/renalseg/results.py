@@ -43,7 +43,7 @@ class Wanted:
     Attributes:
         formats: The first is the one that an output folder is filled with, and that says whether
             a scan is done; none leaves it to the scan: NIfTI, or a DICOM segmentation of DICOM.
-        uncertainty: Also an entropy map, and lesions' agreement.
+        uncertainty: Also an entropy map.
         diameter: The line that scores take for a tumor's largest diameter.
     """
 

@@ -96,7 +96,7 @@ def command(
     uncertainty: bool = typer.Option(
         False,
         "--uncertainty",
-        help="Also write MASK-entropy, 0 (sure) to 1, and lesions' agreement.",
+        help="Also write MASK-entropy, 0 (sure) to 1.",
     ),
     diameter: DiameterLine = DIAMETER,
     device: str = typer.Option("auto", help="auto, cuda, cuda:1, mps or cpu."),

@@ -63,7 +63,8 @@ def measure(
     if any(member.shape != labels.shape for member in members):
         raise VolumeError(f"expected members' label maps of shape {labels.shape}")
     kidneys = find_kidneys(labels)
-    theirs = [find_kidneys(labels.like(member)) for member in members]
+    several = members if len(members) > 1 else ()  # one alone differs from nobody
+    theirs = [find_kidneys(labels.like(member)) for member in several]
     records, found = [], []
     for kidney in kidneys:
         here = _Here(kidney, labels, ct)

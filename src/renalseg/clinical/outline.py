@@ -105,8 +105,10 @@ def find_outline(
     from scipy.spatial import ConvexHull, QhullError
 
     away = sample(lesions, affine, surface) < -_NEAR_LESION_MM  # a lesion's rim would swell it
+    if away.mean() > _LEAST_SEEN:
+        surface = surface[away]
     try:
-        hull = ConvexHull(surface[away] if away.mean() > _LEAST_SEEN else surface)
+        hull = ConvexHull(surface)
     except (QhullError, ValueError):  # flat, or fewer than four points
         return None
     origin = _centre_of_mass(surface, hull.simplices)

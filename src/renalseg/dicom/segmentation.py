@@ -1,6 +1,7 @@
 """The label map as a DICOM Segmentation (PS3.3 A.51): binary, one segment per kidney and lesion."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,7 @@ def _segmentation(segments: Segments, source: SourceImages, algorithm: Algorithm
     )
     if source.is_split:
         _refer_to_each(instance, source)
+    _identify_each_frame(instance)
     return instance
 
 
@@ -133,6 +135,19 @@ def _refer_to_each(instance: "Dataset", source: SourceImages) -> None:
         image.ReferencedFrameNumber = plane.frame
     (series,) = instance.ReferencedSeriesSequence
     series.ReferencedInstanceSequence = [reference(image) for image in source.images]
+
+
+def _identify_each_frame(instance: "Dataset") -> None:
+    """Have every frame name its segment, also where there is one segment alone.
+
+    highdicom then names it once for all frames. The standard allows both; readers, highdicom's own
+    structured reports among them, look for it in each frame.
+    """
+    (shared,) = instance.SharedFunctionalGroupsSequence
+    if "SegmentIdentificationSequence" in shared:
+        for frame in instance.PerFrameFunctionalGroupsSequence:
+            frame.SegmentIdentificationSequence = deepcopy(shared.SegmentIdentificationSequence)
+        del shared.SegmentIdentificationSequence
 
 
 def _person(name: str) -> str | None:
