@@ -195,7 +195,7 @@ def test_a_cpu_trains_in_single_precision(workspace):
         wanted = expected_loss(outputs, batch, batch_dice=True, term=term).item()
         loss = trainer.train_step({**batch, "data": batch["data"].float()})["loss"]
     assert loss.dtype == np.float32
-    assert float(loss) == pytest.approx(wanted, rel=2e-6)
+    assert float(loss) == pytest.approx(wanted, rel=5e-6)
 
 
 def test_the_mean_of_annotations_is_a_soft_target(workspace):
