@@ -9,12 +9,13 @@ from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from renalseg.cli.main import app
-from renalseg.clinical import measure
+from renalseg.clinical import Measurements, measure
 from renalseg.clinical.contact import contact_mm2
-from renalseg.clinical.diameters import axial_diameter, diameter_3d
+from renalseg.clinical.diameters import axial_diameter, diameter_3d, largest_diameters
 from renalseg.clinical.instances import find_kidneys
-from renalseg.errors import VolumeError
-from renalseg.labels import Label
+from renalseg.clinical.size import renal_points
+from renalseg.errors import RenalsegError, VolumeError
+from renalseg.labels import DiameterLine, Label
 from renalseg.volume import Volume, read_labels
 from renalseg.volume.boxes import bounding_box
 
@@ -122,6 +123,65 @@ def test_contact_of_two_halves_is_the_disc_between_them():
     assert contact_mm2(ball & half, ball & ~half, (1.0, 1.0, 1.0)) == pytest.approx(
         np.pi * 15**2, rel=0.12
     )
+
+
+@pytest.mark.parametrize(
+    ("radii", "axial", "coronal", "sagittal"),  # right to left, front to back, foot to head
+    [((10, 20, 14), 40, 28, 40), ((20, 10, 14), 40, 40, 28), ((10, 14, 20), 28, 40, 40)],
+)
+def test_each_line_lies_in_its_own_plane(radii, axial, coronal, sagittal):
+    affine = affine_of((1.0, 1.0, 1.0))
+    mask = ellipsoid(points_of(affine), (0, 0, 0), radii)
+    box = bounding_box(mask)
+    lines, short = largest_diameters(mask[box], box, affine)
+    found = {line.value: round(diameter.length_mm) for line, diameter in lines.items()}
+    assert found == {"axial": axial, "coronal": coronal, "sagittal": sagittal, "3d": 40}
+    across = {"axial": 0, "coronal": 1, "sagittal": 2}
+    for line, axis in across.items():
+        first, second = (end.index[axis] for end in lines[DiameterLine(line)].ends)
+        assert first == second
+    assert short.length_mm == pytest.approx(2 * sorted(radii[:2])[0], abs=1)
+
+
+TALL = (Label.TUMOR, (60, -30, 10), (14, 12, 24))
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "mm", "points"),
+    [
+        ({}, "axial", 28, 1),
+        ({"diameter": "coronal"}, "coronal", 48, 2),
+        ({"diameter": "3d"}, "3d", 48, 2),
+        ({"diameter": DiameterLine.SAGITTAL}, "sagittal", 48, 2),
+    ],
+)
+def test_scores_take_the_axial_diameter_and_others_by_choice(options, line, mm, points):
+    scores = measure(patient(TALL), **options).lesions[0].scores
+    assert [score.diameter for score in scores] == [line] * 3
+    parts = {part.name: part for score in scores for part in score.components}
+    for name in ("R", "size"):
+        assert parts[name].points == points
+        assert parts[name].value == pytest.approx(mm, abs=2)
+    assert parts["r"].value == pytest.approx(mm / 2, abs=1)
+
+
+def test_a_line_that_there_is_not_is_said():
+    with pytest.raises(
+        RenalsegError, match="expected one of axial, coronal, sagittal, 3d, got 'oblique'"
+    ):
+        measure(patient(), diameter="oblique")
+
+
+def test_notes_say_where_another_line_changes_the_points():
+    (note,) = measure(patient(TALL)).notes
+    assert note.startswith("Tumor 1, R.E.N.A.L. R and PADUA size: 1 by the axial diameter (2")
+    assert measure(patient(TUMOR)).notes == ()
+
+
+def test_records_from_before_the_choice_took_the_line_in_3d():
+    found = measure(patient(TALL)).model_dump(mode="json")
+    del found["lesions"][0]["scores"][0]["diameter"]
+    assert Measurements.model_validate(found).lesions[0].scores[0].diameter is DiameterLine.IN_3D
 
 
 def test_what_lies_apart_has_no_contact():
@@ -279,6 +339,19 @@ def test_the_command_shows_tables_and_writes_csv(files):
     assert [row["what"] for row in rows] == ["kidney", "kidney", "tumor", "cyst"]
     assert rows[2]["renal"]
     assert rows[3]["renal"] == ""
+    assert [row["score_diameter"] for row in rows] == ["", "", "axial", ""]
+
+
+def test_the_command_takes_another_line(files):
+    patient(TALL).save(files / "tall.nii.gz")
+    result = invoke(files / "tall.nii.gz", "--diameter", "3d", "--csv", files / "numbers.csv")
+    shown = " ".join(result.stdout.split())
+    assert "; by the 3D diameter" in shown
+    assert "look: Tumor 1, R.E.N.A.L. R and PADUA size: 2 by the 3D diameter" in shown
+    row = list(csv.DictReader((files / "numbers.csv").read_text().splitlines()))[2]
+    assert row["score_diameter"] == "3d"
+    assert "1 by the axial" in row["points_by_diameter"]
+    assert invoke(files / "tall.nii.gz", "--diameter", "4d").exit_code == 2
 
 
 def test_the_command_refuses_a_ct_on_another_grid(files):
@@ -298,3 +371,17 @@ def test_real_patients_have_their_kidneys_and_tumors(real_data, case, kidneys, t
     for lesion in found.lesions:
         assert lesion.short_axis_mm <= lesion.largest_axial_diameter_mm + 1e-9
         assert lesion.largest_axial_diameter_mm <= lesion.largest_3d_diameter_mm + 1e-9
+
+
+@pytest.mark.parametrize(("case", "read", "points"), [("00171", 2, (2, 3)), ("00285", 1, (1, 2))])
+def test_real_tumors_have_the_points_that_radiologists_read_by_the_axial_line(
+    real_data, case, read, points
+):
+    records = json.loads((real_data / "kits23" / "kits23.json").read_text())
+    (size_cm,) = (r["radiographic_size"] for r in records if r["case_id"] == f"case_{case}")
+    assert renal_points(10 * size_cm)[0] == read
+    labels = read_labels(real_data / "kits23" / f"case_{case}" / "segmentation.nii.gz")
+    radius = measure(labels).lesions[0].scores[0].components[0]
+    by_line = {one.line.value: one.points for one in radius.by_line}
+    assert radius.points == read
+    assert (by_line["axial"], by_line["3d"]) == points

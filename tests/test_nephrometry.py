@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import study_phantom as phantom
 from nephrometry_bodies import (
     POLAR_LINE,
     SLOT_DEPTH,
@@ -20,7 +21,8 @@ from renalseg.clinical.padua import padua_score
 from renalseg.clinical.points import group
 from renalseg.clinical.position import Position, find_position, sinus_distance_mm
 from renalseg.clinical.renal import renal_score
-from renalseg.labels import Label
+from renalseg.clinical.size import points_by_line
+from renalseg.labels import DiameterLine, Label
 
 
 def position(**values):
@@ -180,9 +182,44 @@ def test_margins_are_distances_to_the_nearest_threshold():
 
 
 def test_the_c_index_is_the_distance_of_the_centres_over_the_radius():
-    score = c_index(position(diameter_mm=40.0, off_centre_mm=(30.0, 40.0)))
+    score = c_index(position(diameter_mm=40.0, off_centre_mm=(30.0, 40.0), line=DiameterLine.IN_3D))
+    assert component(score, "r").title == "half the largest 3D diameter"
     assert score.total == pytest.approx(2.5)  # sqrt(30^2 + 40^2) / 20
     assert score.text == "2.5"
+
+
+def by_line(**lengths):
+    """What the notes say of a tumor with these lengths, the first of them taken."""
+    names = {DiameterLine.named(name.removeprefix("in_")): mm for name, mm in lengths.items()}
+    line, length = next(iter(names.items()))
+    found = position(diameter_mm=length, line=line, lengths_mm=names)
+    scores = renal_score(found, "ct"), padua_score(found, "ct"), c_index(found)
+    return points_by_line(phantom.lesion(1, "tumor", "right", (20, 30, 25), 30.0, scores=scores))
+
+
+def test_another_line_is_named_where_it_changes_the_points():
+    assert by_line(axial=68.0, in_3d=74.4) == (
+        "R.E.N.A.L. R and PADUA size: 2 by the axial diameter (68 mm), 3 by the 3D (74 mm)",
+    )
+    assert by_line(in_3d=74.4, axial=38.0, coronal=38.2, sagittal=72.0) == (
+        "R.E.N.A.L. R and PADUA size: 3 by the 3D diameter (74 mm), 1 by the axial (38 mm) and "
+        "the coronal (38 mm)",
+    )
+    assert by_line(axial=41.0, coronal=50.0, in_3d=69.0) == ()
+
+
+def test_lengths_are_told_so_that_each_lies_on_its_own_side_of_the_threshold():
+    (text,) = by_line(axial=39.96, in_3d=40.04)
+    assert text.endswith("1 by the axial diameter (39.96 mm), 2 by the 3D (40.04 mm)")
+    (text,) = by_line(axial=69.9, in_3d=77.0)
+    assert "2 by the axial diameter (69.9 mm), 3 by the 3D (77.0 mm)" in text
+
+
+def test_exactly_seven_centimetres_are_another_thing_to_each_score():
+    # "7 cm or more" of R.E.N.A.L., "more than 7 cm" of PADUA
+    assert by_line(axial=69.0, in_3d=70.0) == (
+        "R.E.N.A.L. R: 2 by the axial diameter (69 mm), 3 by the 3D (70 mm)",
+    )
 
 
 # Bodies: every number that a score is made of against the formula, on both sides of a threshold.

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 import study_phantom as phantom
 from renalseg.cli.main import app
+from renalseg.clinical.nephrometry import nephrometry
+from renalseg.clinical.nephrometry_picture import nephrometry_picture
 from renalseg.errors import VolumeError
-from renalseg.labels import COLORS, Label
+from renalseg.labels import COLORS, DiameterLine, Label
 from renalseg.report.study import Patient, Study, study_pdf, write_study_page, write_study_pdf
 from renalseg.report.study.canvas import GROUND, Window
 from renalseg.report.study.layout import BOTTOM_MM, HEIGHT_MM, TOP_MM, Flow
@@ -23,6 +25,7 @@ from renalseg.report.study.lettering import text_width, wrap
 from renalseg.report.study.page import paint
 from renalseg.report.study.pictures import coronal_panels, lesion_panel, solid_panels
 from renalseg.report.study.score_table import score_table
+from renalseg.report.study.settings import settings_text
 from renalseg.report.study.tables import lesion_table
 from renalseg.report.study.text import facts, flags, made_by
 from renalseg.volume import Volume
@@ -158,6 +161,40 @@ def test_flags_name_warnings_notes_and_a_missing_ct():
     assert cut == "A kidney is cut off by the scan's end."
     assert alone == "One kidney alone was found."
     assert "No CT was given" in no_ct
+
+
+def test_settings_are_told_in_words():
+    told = settings_text(
+        {
+            "profile": "fast",
+            "mirror": False,
+            "large_ml": 600.0,
+            "least_ml": None,
+            "memory_gb": 4,
+            "boxes": [[[1, 60], [29, 81], [21, 106]], [[0, 1], [0, 2], [0, 3]]],
+            "other_thing": {"a_mm": 1.5, "on": True, "list": [1, [2, "x"]]},
+        }
+    )
+    assert told == (
+        "profile fast; mirrored copies no; looked at twice above 600 ml; findings removed below "
+        "none; memory 4 GB; full resolution in slices 2–60, rows 30–81, columns 22–106 and slices "
+        "1–1, rows 1–2, columns 1–3; other thing (a 1.5 mm, on yes, list 1, (2, x))"
+    )
+    assert settings_text({"boxes": []}) == "full resolution in nothing"
+
+
+def test_the_picture_of_a_score_lies_in_the_plane_of_its_line():
+    from nephrometry_bodies import Ball, Body
+
+    anatomy, (tumor,) = Body((Ball((26.0, -24.0, 6.0), 14.0),)).anatomy()
+    pictures = {
+        line: nephrometry_picture(anatomy, tumor, nephrometry(anatomy, tumor, line)[0], 600)
+        for line in DiameterLine
+    }
+    panels = [picture[40:, :118].tobytes() for picture in pictures.values()]
+    assert len(set(panels)) == len(DiameterLine)  # the first panel differs, the others do not
+    others = {picture[40:, 130:].tobytes() for picture in pictures.values()}
+    assert len(others) == 1
 
 
 def test_facts_of_a_study():

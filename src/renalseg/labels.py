@@ -159,7 +159,7 @@ class DiameterLine(StrEnum):
     IN_3D = "3d"
 
     @property
-    def title(self) -> str:
+    def in_words(self) -> str:
         """Its name: ``axial diameter``, ``3D diameter``."""
         return f"{'3D' if self is DiameterLine.IN_3D else self} diameter"
 

@@ -70,7 +70,7 @@ def command(
     for one in found.lesions:
         scores = ", ".join(f"{score.system} {score.text}" for score in one.scores)
         if scores:
-            line = one.scores[0].diameter.title
+            line = one.scores[0].diameter.in_words
             text = f"{one.number} {one.side} {one.label}: {scores}; by the {line}"
             console.print(text, highlight=False)
     for note in found.notes:

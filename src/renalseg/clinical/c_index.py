@@ -15,7 +15,7 @@ from renalseg.clinical.records import Component, Score
 def c_index(position: Position) -> Score:
     """Score a tumor."""
     radius = position.diameter_mm / 2
-    title = f"half the largest {position.line.title}"
+    title = f"half the largest {position.line.in_words}"
     r = Component(name="r", title=title, value=radius, unit="mm")
     if position.off_centre_mm is None:
         lost = "open: the kidney's own shape is lost to the tumor"

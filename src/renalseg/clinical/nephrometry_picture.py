@@ -223,7 +223,7 @@ def _caption(name: str, part: Component | None, position: Position) -> str:
     """A panel's title: the component with its value, finding and points."""
     if part is None:
         values = {
-            "R": (position.diameter_mm, f"mm {position.line.title}"),
+            "R": (position.diameter_mm, f"mm {position.line.in_words}"),
             "E": (position.exophytic_percent, "% outside"),
             "N": (position.sinus_distance_mm, "mm to sinus"),
             "A": (position.front_percent, "% in front"),

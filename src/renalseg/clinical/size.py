@@ -42,7 +42,7 @@ def size_component(system: str, position: Position) -> Component:
     points, finding = points_of(value)
     return Component(
         name=name,
-        title=f"largest {position.line.title}",
+        title=f"largest {position.line.in_words}",
         value=value,
         unit="mm",
         finding=finding,
@@ -77,7 +77,9 @@ def _in_words(component: Component, line: DiameterLine) -> str:
     digits = _digits([one.length_mm for one in shown])
     of_points: dict[int, list[str]] = {}
     for one in shown:
-        name = one.line.title if one.line is line else one.line.title.removesuffix(" diameter")
+        name = (
+            one.line.in_words if one.line is line else one.line.in_words.removesuffix(" diameter")
+        )
         of_points.setdefault(one.points, []).append(f"the {name} ({one.length_mm:.{digits}f} mm)")
     return ", ".join(f"{points} by {_listed(names)}" for points, names in of_points.items())
 

@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { ml, mm } from "../format.js";
 import { css, LABELS } from "../labels.js";
 
+const LINES = { axial: "axial diameter", coronal: "coronal diameter", sagittal: "sagittal diameter", "3d": "3D diameter" };
 const SIDES = { left: "left", right: "right" };
 
 export class Findings {
@@ -95,6 +96,7 @@ function pairsOf(lesion) {
   ];
   if (lesion.sinus_distance_mm !== null) pairs.push(["From the sinus", `${mm(lesion.sinus_distance_mm)} mm`]);
   if (lesion.intensity) pairs.push(["Intensity", `${lesion.intensity.mean_hu.toFixed(0)} ± ${lesion.intensity.sd_hu.toFixed(0)} HU`]);
+  if (lesion.scores?.length) pairs.push(["Scores by", LINES[lesion.scores[0].diameter ?? "3d"]]);
   for (const score of lesion.scores ?? []) pairs.push([score.system, score.text + (score.risk ? ` · ${score.risk}` : "")]);
   return pairs;
 }
