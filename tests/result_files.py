@@ -138,7 +138,7 @@ def check_page(path: Path, measured: dict) -> None:
     for lesion in measured["lesions"]:
         assert f"{lesion['label'].capitalize()} {lesion['number']}" in text
         assert f"{lesion['largest_axial_diameter_mm']:.1f} mm" in text
-        assert all(f" {score['text']} " in text for score in lesion["scores"])
+        assert all(score["text"] in text for score in lesion["scores"])
     assert measured["kidneys"] or "No kidney was found." in text
     assert measured["notice"] in text
 
