@@ -13,6 +13,9 @@ from installed import install
 from once import RealStudy, TrainedExperiment, predict_real_study, train_tiny_experiment
 from soak import IS_WHOLE, SEED
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
