@@ -73,7 +73,7 @@ def label_named(name: str) -> Label | None:
 
 
 def says_nothing(name: str) -> bool:
-    """Whether a segment's name is one like "Segment_1", which names no structure."""
+    """Check for a segment's name like "Segment_1", which names no structure."""
     return all(word.isdecimal() or word in _EMPTY_WORDS for word in _words(name))
 
 

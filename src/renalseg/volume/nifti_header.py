@@ -103,7 +103,7 @@ def _fields(path: Path, stream: IO[bytes]) -> Any:
 
 
 def _unlike(block: bytes) -> str:
-    """What a file is instead."""
+    """Describe a file that has no NIfTI header."""
     if not block:
         return "not a whole NIfTI image (the file is empty); copy or export it again"
     others = [other for start, other in _OTHER_FILES.items() if block.startswith(start)]
@@ -140,7 +140,7 @@ def _dtype(path: Path, fields: Any) -> np.dtype[Any]:
 
 
 def _offset(path: Path, fields: Any) -> int:
-    """Where the voxels begin; 0 means right behind the header."""
+    """Offset of the voxels; 0 means right behind the header."""
     offset = float(fields["vox_offset"])
     least = fields.sizeof_hdr + _EXTENDER_BYTES
     if offset == 0:

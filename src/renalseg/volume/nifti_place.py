@@ -29,7 +29,7 @@ _NO_REAL_PART = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where an image lies.
+    """Place of an image in the patient.
 
     Attributes:
         affine: Voxel to world, RAS+, in the header's unit of length.
@@ -98,7 +98,7 @@ def _without_sform(
 def _doubts(
     fields: Any, sform: Affine, qform: Affine | None, shape: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """What speaks against an sform that agrees with ``pixdim``."""
+    """Remarks that speak against an sform that agrees with ``pixdim``."""
     doubts = []
     if np.any(np.array(fields["pixdim"])[1:4] < 0):
         doubts.append("its pixdim is negative")
@@ -162,7 +162,7 @@ def _quaternion(fields: Any) -> AnyArray:
 
 
 def _guessed(pixdim: AnyArray, shape: tuple[int, ...]) -> Affine:
-    """As nibabel guesses: the first axis to the left, the middle of the image at the origin."""
+    """Affine as nibabel guesses it: the first axis to the left, the middle of the image at the origin."""
     steps = np.abs(pixdim) * (-1, 1, 1)
     affine = np.diag([*steps, 1.0])
     affine[:3, 3] = -steps * (np.array(shape, dtype=np.float64) - 1) / 2

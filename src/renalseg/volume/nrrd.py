@@ -143,7 +143,7 @@ def _voxel_file(path: Path, fields: Fields, end: int) -> VoxelFile:
 
 
 def _after_lines(data: Path, start: int, lines: int) -> int:
-    """Where so many lines end."""
+    """Offset behind a number of lines."""
     with data.open("rb") as file:
         file.seek(start)
         for _ in range(lines):

@@ -51,7 +51,7 @@ class NrrdAxes:
 
     @property
     def values(self) -> int:
-        """How many numbers one voxel has."""
+        """Number of values in one voxel."""
         others = [n for axis, n in enumerate(self.sizes) if axis not in self.spatial]
         return int(np.prod(others, dtype=np.int64)) if others else 1
 
@@ -147,7 +147,7 @@ def _without_space(fields: Fields, axes: NrrdAxes) -> tuple[Affine, tuple[str, .
 
 
 def _at_nodes(fields: Fields, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """For each axis, whether it begins at the middle of its first voxel and not at its edge."""
+    """Mask of the axes that begin at the middle of their first voxel, not at its edge."""
     centers = fields.text("centerings", "").lower().split() or ["cell"] * count
     if len(centers) != count or set(centers) - {"cell", "node", "none", "???"}:
         raise fields.wrong("centerings", f"{count} of cell and node")

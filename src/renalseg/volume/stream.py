@@ -23,7 +23,7 @@ _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
 
 class Packing(StrEnum):
-    """How a file's voxels are compressed."""
+    """Compression of a file's voxels."""
 
     NONE = "none"
     DEFLATE = "gzip"
@@ -31,7 +31,7 @@ class Packing(StrEnum):
 
 
 def is_gzip(start: bytes) -> bool:
-    """Whether these are the first bytes of a gzip file."""
+    """Check for the first bytes of a gzip file."""
     return start.startswith(_GZIP_MAGIC)
 
 
@@ -67,7 +67,7 @@ class Unpacked(io.RawIOBase):
         self.junk = False
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -131,7 +131,7 @@ class Unpacked(io.RawIOBase):
         return data
 
     def at_first_member(self) -> bool:
-        """Whether nothing but the first member has been touched."""
+        """Return whether nothing but the first member has been read."""
         return self._members <= 1
 
 

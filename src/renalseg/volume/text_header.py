@@ -16,7 +16,7 @@ _SHOWN = 60
 
 
 class TextHeader:
-    """The lines of a header, and what is wrong with one of them.
+    """Lines of a header, and errors that name a fault in one of them.
 
     Attributes:
         path: The file.
@@ -92,7 +92,7 @@ class Fields:
         self.values[name] = value
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is a field of this name."""
+        """Check for a field of this name."""
         return name in self.values
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -139,7 +139,7 @@ class Fields:
         return [int(word) for word in words]
 
     def choice(self, name: str, choices: dict[str, str], default: str | None = None) -> str:
-        """What a field's word, in lower case, means.
+        """Meaning of a field's word, in lower case.
 
         Raises:
             VolumeError: It means nothing.

@@ -54,7 +54,7 @@ def linked_file(path: Path, name: str) -> Path:
 
 @dataclass(frozen=True)
 class VoxelFile:
-    """Where and how voxels are stored.
+    """Location and compression of an image's voxels.
 
     Attributes:
         path: The image file, which errors name.
