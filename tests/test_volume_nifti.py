@@ -317,6 +317,7 @@ def test_gzip_of_several_members(tmp_path_factory, cuts):
         (b"NRRD0004\n" + bytes(400), "an NRRD file"),
         (bytes(128) + b"DICM" + bytes(300), "a DICOM file"),
     ],
+    ids=["gzip twice", "zip", "NRRD", "DICOM"],
 )
 def test_another_file_is_called_what_it_is(tmp_path, content, what):
     (tmp_path / "a.nii.gz").write_bytes(content)

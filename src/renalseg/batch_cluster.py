@@ -57,7 +57,7 @@ def predict_on_cluster(
     ensemble = Ensemble.open(options.folder)  # what is none is said before a worker starts
     if options.member is not None:
         ensemble.only(options.member)
-    there = replace(options, folder=options.folder.resolve())
+    there = replace(options, folder=ensemble.folder.resolve())
     with cluster(address, cores=cores) as pool:
         from ray.exceptions import RayError
 

@@ -6,6 +6,7 @@ a training goes on from its last checkpoint. All nodes must see the same files u
 
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from renalseg.errors import WorkerError
 #: How often Ray runs a piece of work again whose worker or node was lost.
 RETRIES = 5
 _ANSWER_SECONDS = 10
+#: Ray adds 66 bytes and more to the folder for temporary files.
+_LONGEST_TEMPORARY = 38
+_SHORT_TEMPORARY = "/tmp/ray"  # noqa: S108  # Ray's own default
 
 
 class Cluster(Executor):
@@ -71,7 +75,8 @@ def cluster(address: str, *, gpus: int = 1, cores: int = 1) -> Iterator[Cluster]
 
     try:
         _knock(address)
-        ray.init(address, log_to_driver=False, configure_logging=False)
+        more = {"_temp_dir": _SHORT_TEMPORARY} if address == "local" and _is_long() else {}
+        ray.init(address, log_to_driver=False, configure_logging=False, **more)
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise WorkerError(
@@ -81,6 +86,12 @@ def cluster(address: str, *, gpus: int = 1, cores: int = 1) -> Iterator[Cluster]
         yield Cluster(gpus, cores)
     finally:
         ray.shutdown()
+
+
+def _is_long() -> bool:
+    """Whether Ray's sockets would have longer names than a system allows (107 bytes)."""
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return len(os.fsencode(folder)) > _LONGEST_TEMPORARY
 
 
 def _knock(address: str) -> None:

@@ -7,11 +7,10 @@ write to; numba then refuses to define a function that it is to keep.
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from renalseg.errors import RenalsegWarning
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 #: Set once the user has been told, for worker processes too.
 _TOLD = "RENALSEG_TOLD_OF_CACHE"
 
@@ -20,7 +19,7 @@ class SlowStartWarning(RenalsegWarning):
     """Compiled functions cannot be kept, so every start takes seconds longer."""
 
 
-def compiled(**options: Any) -> Callable[[Function], Function]:
+def compiled(**options: Any) -> Callable[[Any], Any]:
     """Compile a function when it is first called.
 
     Args:
@@ -44,13 +43,13 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
             except OSError:
                 _tell()
 
-    def compile_(function: Function) -> Function:
+    def compile_(function: Callable[..., Any]) -> Any:
         dispatcher: Any = njit(**options)(function)
         try:
             dispatcher._cache = Cache(function)  # what enable_caching does
         except RuntimeError:  # "no locator available": no place may be written to
             _tell()
-        return dispatcher  # type: ignore[no-any-return]
+        return dispatcher
 
     return compile_
 

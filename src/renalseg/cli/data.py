@@ -87,6 +87,10 @@ def sample(
 ) -> None:
     """Write the plausible label maps of KiTS21; those that stand are left alone."""
     from renalseg.cohort import Cohort, write_plausible_maps
+    from renalseg.outputs import check_folder
+
+    if output is not None:
+        check_folder(output)
 
     def write(case: "Case") -> int:
         here = output / case.case_id / case.samples_folder.name if output else None
@@ -107,12 +111,19 @@ def aggregate(
     ] = None,
     cases: Cases = None,
 ) -> None:
-    """Write one label map per case, merged from its annotations, under KiTS21's name."""
+    """Write one label map per case, merged from its annotations, under KiTS21's name.
+
+    Files of that name, such as the data set's own, are left alone.
+    """
     from renalseg.cohort import Cohort, write_aggregate
+    from renalseg.outputs import check_folder
+
+    if output is not None:
+        check_folder(output)
 
     def write(case: "Case") -> int:
-        write_aggregate(case, how.value, output / case.case_id if output else None)
-        return 1
+        path = write_aggregate(case, how.value, output / case.case_id if output else None)
+        return 0 if path is None else 1
 
     _for_each_case(Cohort.open(folder).only(cases), "Merging", write)
 
@@ -290,9 +301,7 @@ def export_corrections(
     failures.leave()
 
 
-def _for_each_case(
-    cohort: "Cohort", title: str, write: Callable[["Case"], int], *, kept: str = ""
-) -> None:
+def _for_each_case(cohort: "Cohort", title: str, write: Callable[["Case"], int]) -> None:
     """Do one thing to every case; a bad one is named, and the others go on."""
     written, failures = 0, Failures()
     with tracked(cohort.cases, len(cohort.cases), title) as each:
@@ -300,7 +309,7 @@ def _for_each_case(
             with failures.of(case.case_id):
                 written += write(case)
     typer.echo(
-        f"{_cases(len(cohort.cases))}, {written} files written{kept}, {failures.count} cases failed"
+        f"{_cases(len(cohort.cases))}, {written} files written, {failures.count} cases failed"
     )
     failures.leave()
 

@@ -56,8 +56,10 @@ def aggregated(masks: CaseMasks, how: How = "majority") -> list[tuple[Label, Cro
     return [(i.label, _aggregate_instance(masks, i, how)) for i in masks.case.instances]
 
 
-def write_aggregate(case: Case, how: How = "majority", folder: Path | None = None) -> Path:
-    """Write ``aggregate(case, how)`` under the name that it has in KiTS21, over any that stands.
+def write_aggregate(case: Case, how: How = "majority", folder: Path | None = None) -> Path | None:
+    """Write ``aggregate(case, how)`` under the name that it has in KiTS21.
+
+    A file of that name is left alone: it is the data set's own, or was written before.
 
     Args:
         case: The case.
@@ -65,15 +67,16 @@ def write_aggregate(case: Case, how: How = "majority", folder: Path | None = Non
         folder: Where to; by default the case's own folder.
 
     Returns:
-        The file.
+        The file that was written, or None.
 
     Raises:
         CohortError: See ``aggregate``.
         VolumeError: A file cannot be read or written.
     """
-    volume = aggregate(case, how)
     path = (case.folder if folder is None else folder) / AGGREGATED_NAMES[how]
-    volume.save(path)
+    if path.is_file():
+        return None
+    aggregate(case, how).save(path)
     return path
 
 

@@ -21,7 +21,7 @@ from renalseg.experiment.describe import describe
 from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter
 from renalseg.experiment.runner import Job, chosen_folds, run
-from renalseg.experiment.settle import has_own_pretraining
+from renalseg.experiment.settle import check_place, has_own_pretraining, is_experiment
 from renalseg.experiment.standing import Progress, look
 from renalseg.experiment.start_weights import with_default_weights
 from renalseg.experiment.tasks import tasks
@@ -82,6 +82,7 @@ def conduct(
     if ray is not None:  # workers do not stand where the command was given
         cohort, output = cohort.absolute(), output.absolute()
         liver = None if liver is None else liver.absolute()
+    check_place(Workspace(output))
     with _workers(device, workers, ray, share) as (pool, resolved):
         opened = Cohort.open(cohort)
         job = _job(config, opened, output, recipes, folds, reporter, liver, everything, resolved)
@@ -113,6 +114,8 @@ def _workers(
 
 def report_anew(config: str, cohort: Path, output: Path, reporter: Reporter) -> Outcome:
     """Write tables and page of what is predicted."""
+    if not is_experiment(Workspace(output)):
+        raise ExperimentError(f"{output}: no experiment; give the folder of one that was run")
     opened = Cohort.open(cohort)
     job = _job(config, opened, output, None, None, reporter, None, True, "cpu")
     with worker_pool(default_workers("cpu")) as pool:

@@ -13,6 +13,7 @@ from renalseg.experiment.config import load_experiment
 from renalseg.experiment.outcome import Outcome, conclude
 from renalseg.experiment.progress import Reporter, stage
 from renalseg.experiment.runner import Job, run
+from renalseg.experiment.settle import check_place
 from renalseg.models.device import AUTO, resolve_device
 from renalseg.training.workspace import Workspace
 from renalseg.workers import default_workers, visible_gpus, worker_pool
@@ -52,6 +53,7 @@ def run_demo(
     )
     livers = replace(kidneys, cases=settings.liver_cases, seed=settings.seed + 1)
     device = resolve_device(device)
+    check_place(Workspace(folder))
     with worker_pool(workers or default_workers(device), visible_gpus(device)) as pool:
         with stage(reporter, f"make {settings.cases} phantoms with kidneys, tumors and cysts"):
             _write(write_phantom_cohort, folder / "cohort", kidneys, pool, reporter)

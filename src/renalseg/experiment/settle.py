@@ -1,6 +1,7 @@
 """A workspace belongs to one experiment on one cohort; other models are not mixed in."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from renalseg.errors import ExperimentError
 from renalseg.experiment.config import Experiment
 from renalseg.files import write_json
+from renalseg.outputs import check_folder
 from renalseg.training.dataset import TrainingSet
 from renalseg.training.recipe import Recipe
 from renalseg.training.workspace import Workspace
@@ -16,6 +18,11 @@ RECORD = "experiment.json"
 #: Where the held-out predictions stand, one folder per model or ensemble.
 PREDICTIONS = "predictions"
 _REMEDIES = {"weights": "say what it was begun with (weights in the experiment file, or --liver), "}
+#: What an experiment writes into its folder.
+_NAMES = (
+    RECORD, "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", PREDICTIONS, "ensemble",
+    "logs", "tables.md", "tables.tex", "tables.html", "statistics.md", "report.html",
+)  # fmt: skip
 
 
 def settle(
@@ -40,6 +47,7 @@ def settle(
         "fold_average": experiment.fold_average,
         "cases": sorted(case.case_id for case in training_set.cases),
     }
+    check_place(workspace)
     known = read_record(workspace)
     if known is None:
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -73,7 +81,7 @@ def settle(
 def read_record(workspace: Workspace) -> dict[str, Any] | None:
     """What a workspace was begun with; None where nothing was."""
     path = workspace.root / RECORD
-    if not path.is_file():
+    if not is_experiment(workspace):
         return None
     record: dict[str, Any] = json.loads(path.read_text())
     return record
@@ -86,6 +94,31 @@ def has_own_pretraining(workspace: Workspace) -> bool:
 
 def _holds_files(folder: Path) -> bool:
     return any(path.is_file() for path in folder.rglob("*"))
+
+
+def is_experiment(workspace: Workspace) -> bool:
+    """Whether a folder was begun by an experiment."""
+    try:
+        content = json.loads((workspace.root / RECORD).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"name", "plan", "cases"} <= content.keys()
+
+
+def check_place(workspace: Workspace) -> None:
+    """Check that an experiment can write to a folder, and a new one replaces nothing there.
+
+    Raises:
+        ExperimentError: If another program's files have names that an experiment writes.
+        OutputError: If it cannot be written to.
+    """
+    for name in () if is_experiment(workspace) else _NAMES:
+        if os.path.lexists(workspace.root / name):
+            raise ExperimentError(
+                f"{workspace.root}: holds {name} and is no experiment of renalseg; choose another "
+                "folder"
+            )
+    check_folder(workspace.root)
 
 
 def _short(key: str, value: Any) -> str:

@@ -15,6 +15,7 @@ from renalseg.models.checkpoints import FINAL
 from renalseg.models.ensemble import Ensemble, write_ensemble
 from renalseg.models.manifest import About, World
 from renalseg.models.plans import Plan, Resolution
+from renalseg.outputs import check_folder
 from renalseg.training.annotations import Annotations
 from renalseg.training.dataset import KIDNEY_CLASSES, TrainingCase, TrainingSet
 from renalseg.training.feed import TorsoRecipe
@@ -144,6 +145,7 @@ def train_on_torsos(
             raise ExperimentError(
                 f"no network {name!r} in {experiment.name}; it has {', '.join(known)}"
             )
+    check_folder(folder)
     workspace = Workspace(folder)
     bank = _bank(experiment, shapes, folder, reporter)
     dataset = _prepare(experiment, workspace, reporter)

@@ -118,8 +118,10 @@ def write_ensemble(
         world: The scans that it knows; KiTS's when absent.
 
     Raises:
-        ModelError: If a model was not trained to its end.
+        ModelError: If a model was not trained to its end, or the folder holds something else.
     """
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise ModelError(f"{folder}: is no ensemble and would be replaced; give another folder")
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

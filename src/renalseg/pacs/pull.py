@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from renalseg.errors import PacsError
+from renalseg.outputs import check_folder, check_output
 from renalseg.pacs.config import NodeConfig, Peer
-from renalseg.pacs.instance import Identity, uid_file, write_durably
+from renalseg.pacs.instance import Identity, identify, uid_file, write_durably
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -131,6 +132,7 @@ def pull(
     from renalseg.pacs import dicomweb, dimse
 
     chosen = way(peer, fetch)
+    check_folder(folder)
     expected = list_instances(peer, study_uid, own, series_uid=series_uid, fetch=chosen)
     if not expected:
         what = "series" if series_uid else "study"
@@ -139,6 +141,7 @@ def pull(
 
     def keep(one: Identity, content: bytes) -> None:
         path = uid_file(folder, one.series_uid, one.sop_uid)
+        check_output(path, is_ours=lambda there: _is_instance(there, one))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, content)
         files[one.sop_uid] = path
@@ -159,6 +162,14 @@ def pull(
             f"{folder}: {len(missing)} of {len(expected)} instances did not come; fetch it again"
         )
     return tuple(files[uid] for uid in sorted(files))
+
+
+def _is_instance(path: Path, one: Identity) -> bool:
+    """Whether a file is an instance that was fetched before."""
+    try:
+        return identify(path).sop_uid == one.sop_uid
+    except PacsError:
+        return False
 
 
 def way(peer: Peer, fetch: Fetch | None) -> Fetch:
