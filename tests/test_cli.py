@@ -105,7 +105,8 @@ def test_postprocess_works_on_a_label_map_of_any_storage(tmp_path):
     assert np.allclose(cleaned.affine, np.diag([2.0, 2, 2, 1]))
 
 
-def test_dry_run_prints_the_papers_settings(tmp_path):
+def test_dry_run_prints_the_papers_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("RENALSEG_MODELS", str(tmp_path / "models"))  # nothing is installed
     cohort = tmp_path / "cohort"
     assert invoke("data", "phantom", cohort, "--cases", "10", "--headers-only").exit_code == 0
     result = invoke("experiment", "run", "paper.yaml", "-c", cohort, "--dry-run")
@@ -121,10 +122,12 @@ def test_dry_run_prints_the_papers_settings(tmp_path):
         "1.99 x 1.99 x 1.99 mm",
         "image loss (beta 10, lambda 1)",
         "volume loss (beta 5, lambda 1)",
+        "averaged by softmax",
+        "baseline-2d 2d fold 4; 8/2 cases; annotations majority; 0.78 x 0.78 mm, patch 512 x 512",
     ):
         assert text in result.output
     as_json = invoke("experiment", "run", "paper.yaml", "-c", cohort, "--dry-run", "--json")
-    assert len(json.loads(as_json.stdout)["runs"]) == 46
+    assert len(json.loads(as_json.stdout)["runs"]) == 52
 
 
 def test_models_info_names_the_members(model):

@@ -253,7 +253,8 @@ def test_weights_may_be_a_name_a_folder_a_file_or_one_of_each_resolution(tmp_pat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nowhere.pth", r"nowhere\.pth: no such checkpoint"),
+        ("nowhere.pth", r"nowhere\.pth: no such checkpoint .*from; see weights"),
+        ("Task007_Pancreas", r"from; run `renalseg models install Task007_Pancreas`, or see"),
         ("{fullres: Task029_LITS}", "weights: lowres is needed and not named"),
         ("old", r"3d_fullres: expected fold_N/checkpoint_final\.pth to start 3d_fullres from"),
     ],

@@ -122,7 +122,7 @@ def check_place(workspace: Workspace) -> None:
 
 
 def _short(key: str, value: Any) -> str:
-    if key == "weights" and value is None:
-        return "networks pretrained on liver data"
+    if key == "weights":  # whole, as it is the ends of paths that differ
+        return "networks pretrained on liver data" if value is None else f"weights {value}"
     text = f"{len(value)} cases" if isinstance(value, list) else f"{key} {value}"
     return text if len(text) < 90 else text[:87] + "..."

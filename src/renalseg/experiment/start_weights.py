@@ -13,6 +13,7 @@ from renalseg.experiment.config import Experiment, StageWeights
 from renalseg.models.checkpoints import FINAL
 from renalseg.models.install import models_folder
 from renalseg.models.plans import LOWRES, PAPER_PLAN
+from renalseg.models.published import PUBLISHED
 from renalseg.training.recipe import Recipe
 
 #: nnU-Net's published LiTS network, as ``renalseg models install`` names it.
@@ -52,8 +53,10 @@ def checkpoint_for(weights: Path | StageWeights, resolution: str) -> Path:
         return checkpoint_for(named, resolution)
     if not weights.is_dir():
         if not weights.is_file():
+            install = f"run `renalseg models install {weights.name}`, or "
             raise ExperimentError(
-                f"{weights}: no such checkpoint to start from; see weights in the experiment file"
+                f"{weights}: no such checkpoint to start from; "
+                f"{install if weights.name in PUBLISHED else ''}see weights in the experiment file"
             )
         return weights
     folder = weights if (weights / "plans.json").is_file() else weights / resolution
