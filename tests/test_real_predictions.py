@@ -13,9 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pydicom
 import pytest
+from typer.testing import CliRunner
 
 from dicom_phantom import make_series, write_series
 from models import write_model
+from renalseg.batch import Options
+from renalseg.cli.main import app
+from renalseg.cli.pacs import segmenting
 from renalseg.formats import Format, entropy_path, result_path
 from renalseg.labels import DiameterLine, Label
 from renalseg.models.ensemble import write_ensemble
@@ -27,10 +31,13 @@ from renalseg.report.study import Study
 from renalseg.report.study.settings import settings_text
 from renalseg.report.study.text import made_by
 from renalseg.results import Wanted, record_path, write_results
+from renalseg.viewer.local import LocalStudy
 from renalseg.volume import Volume
 from renalseg.volume.source import read_source
 from renalseg.web.corrections import export_corrections
+from renalseg.web.engine import loader
 from renalseg.web.results import Download
+from renalseg.web.settings import Settings
 from web_server import IPL, finished, found_in, make_ct, nifti, read_nifti, running, zipped
 
 EVERYTHING = tuple(Format)
@@ -151,6 +158,9 @@ def test_every_download_of_the_page_comes(served, wanted):
     assert len(answer.content) > 100
     if wanted is Download.HTML:
         assert "full resolution in slices 1–24" in words(answer.text)
+    if wanted is Download.JSON:
+        scores = answer.json()["lesions"][0]["scores"]
+        assert {score["diameter"] for score in scores} == {"3d"}  # the server's line
     if wanted is Download.SEG:
         assert pydicom.dcmread(io.BytesIO(answer.content)).Modality == "SEG"
 
@@ -169,6 +179,29 @@ def test_a_corrected_prediction_becomes_a_case_and_is_measured_by_the_servers_li
     assert case.problem is None
     listed = json.loads((tmp_path / "cohort" / "corrections.json").read_text())
     assert case.case_id in json.dumps(listed)
+
+
+def test_commands_pass_the_line_on(series, segmenter, tmp_path, monkeypatch):
+    model = segmenter.segmenter.members[1].networks[0].model.folder.parent
+    lines = []
+
+    def note(*arguments):
+        lines.append(arguments[-1].diameter)
+
+    monkeypatch.setattr("renalseg.batch.write_results", note)
+    monkeypatch.setattr("renalseg.results.write_results", note)
+    command = ["predict", series, "-o", tmp_path / "a.nii.gz", "-m", model, "--diameter", "3d"]
+    result = CliRunner().invoke(app, [str(word) for word in command])
+    assert result.exit_code == 0, result.output
+    segmenting(Options(model), ["sr"], DiameterLine.CORONAL)(series, tmp_path)
+    assert lines == ["3d", "coronal"]
+    settings = Settings(model=model, data=tmp_path, diameter=DiameterLine.SAGITTAL)
+    assert loader(settings)("balanced").diameter == "sagittal"
+    mask = segmenter.segment(read_source(series).volume).labels
+    mask.save(tmp_path / "mask.nii.gz")
+    local = LocalStudy.open(series, tmp_path / "mask.nii.gz", DiameterLine.CORONAL)
+    scores = json.loads(local.measurements(1))["lesions"][0]["scores"]
+    assert {score["diameter"] for score in scores} == {"coronal"}
 
 
 def test_a_notebook_shows_it(segmenter):
