@@ -75,6 +75,11 @@ def bundled_prediction(make_once, installed_command, real_data) -> RealStudy:
     return RealStudy(make_once("prediction", lambda folder: predict_real_study(folder, real_data)))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Number tests of bytes: as ids no terminal shows them, and zips hold the time of day."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_report_header() -> str:
     """Say which sample of the long tests is run."""
     return "soak: everything" if IS_WHOLE else f"sample of the long tests: RENALSEG_SEED={SEED}"
