@@ -11,6 +11,7 @@ from dicom_phantom import make_series, make_volume, uid, write_series
 from renalseg.errors import VolumeError
 from renalseg.volume.dicom import read_series
 from test_dicom_odd import hu, read, refused
+from test_dicom_out import GRID, Study, errors_of
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -57,6 +58,17 @@ def test_each_slice_with_a_frame_of_reference_of_its_own(made, tmp_path):
     np.testing.assert_array_equal(hu(series), made.array)
     (note,) = series.notes
     assert "a frame of reference of its own, though positions make one stack" in note
+
+
+def test_results_name_one_frame_of_reference(tmp_path):
+    study = Study(make_volume(**GRID))
+    for number, dataset in enumerate(study.headers):
+        dataset.FrameOfReferenceUID = uid("frame", number)
+    written = study.write(tmp_path)
+    assert written["seg"].FrameOfReferenceUID == uid("frame", 0)
+    assert {kind: errors_of(tmp_path / f"{kind}.dcm") for kind in written} == {
+        kind: [] for kind in written
+    }
 
 
 def test_frames_of_reference_that_say_nothing_do_not_excuse_a_gap(made, tmp_path):
