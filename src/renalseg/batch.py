@@ -173,7 +173,7 @@ def missing(
     """
     scans = Inputs(*(source for source, _ in pairs if not source.is_dir()))
     for _, target in pairs:
-        if target.exists() and scans.hold(target):
+        if scans.hold(target):
             raise VolumeError(f"{target}: its mask would replace this scan; give another folder")
     return [pair for pair in pairs if overwrite or not wanted.is_done(pair[1])]
 

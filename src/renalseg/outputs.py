@@ -33,8 +33,11 @@ class Inputs:
         return found
 
     def hold(self, path: Path) -> bool:
-        """Whether an existing file is one of them."""
-        return _identity(path.stat()) in self._identities
+        """Whether a file is one of them; one that does not exist is not."""
+        try:
+            return _identity(path.stat()) in self._identities
+        except OSError:
+            return False
 
 
 def check_output(
@@ -68,15 +71,15 @@ def check_replaced(
 ) -> None:
     """Check what a result would replace alone; see :func:`check_output`."""
     try:
-        mode = path.stat().st_mode if os.path.lexists(path) else None
-    except FileNotFoundError:
-        raise OutputError(
-            f"{path}: is a link to nowhere; remove it, or give another name"
-        ) from None
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
-    if mode is None:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); {hint}") from None
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        raise OutputError(f"{path}: is a link to nowhere; {hint}") from None
     if stat.S_ISDIR(mode):
         raise OutputError(f"{path}: is a folder; give a file's name")
     if not stat.S_ISREG(mode):

@@ -1,5 +1,6 @@
 """What is written of a segmentation: the mask, and whatever else was asked for, beside it."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Wanted:
 
     def is_done(self, target: Path) -> bool:
         """Whether all of it stands."""
-        return all(file.is_file() for file in self.all_files(target))
+        return all(os.path.isfile(file) for file in self.all_files(target))  # noqa: PTH113
 
     def check(self, target: Path, inputs: Inputs) -> None:
         """Check that results replace nothing but earlier results, and can be written.
