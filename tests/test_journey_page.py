@@ -31,7 +31,9 @@ class Visitor:
         answer = self.http.post("studies", json={"name": "case 7", "options": options})
         place = f"studies/{answer.json()['id']}"
         for name, path in files.items():
-            answer = self.http.put(f"{place}/files", params={"path": name}, content=path.read_bytes())
+            answer = self.http.put(
+                f"{place}/files", params={"path": name}, content=path.read_bytes()
+            )
             assert answer.json() == {"kept": True}
         assert self.http.post(f"{place}/start").status_code == 202
         return wait_for(lambda: self._ended(place))
