@@ -164,7 +164,8 @@ def _by_file(slices: Sequence[Slice]) -> list[_Pass]:
 
 def _by_order(slices: Sequence[Slice], keyword: str, heights: AnyArray) -> list[_Pass]:
     """Runs of slices, in the order of a value, that each go one way."""
-    if len({one.marks.get(keyword, "") for one in slices}) < len(slices):
+    values = {one.marks[keyword] for one in slices if keyword in one.marks}
+    if len(values) < len(slices):  # some have none, or share one
         return []
     order = sorted(range(len(slices)), key=lambda i: _in_order(slices[i].marks[keyword]))
     steps = np.diff(heights[order])
