@@ -89,6 +89,8 @@ def _find(slices: Sequence[Slice]) -> list[_Pass]:
     Slices that fit into one stack are passes too where each kind of them is a stack of its own
     over the same part of the patient: every second slice would be another phase's.
     """
+    if len(slices) < 4:  # two passes have two each
+        return []
     directions = np.array([one.directions.ravel() for one in slices])
     if np.ptp(directions, axis=0).max() > 0.01:  # no stack, which is told later
         return []
