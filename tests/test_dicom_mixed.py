@@ -191,6 +191,15 @@ def test_a_series_without_passes_has_one(made, tmp_path):
         read_series(tmp_path, "2:2")
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_slices_without_any_mark_are_one_pass(made, tmp_path, count):
+    for dataset in made.datasets[1:]:
+        for keyword in ("AcquisitionNumber", "AcquisitionTime", "ContentTime", "InstanceNumber"):
+            del dataset[keyword]
+    series = read(made.datasets[:count], tmp_path)
+    np.testing.assert_array_equal(hu(series), made.array[:count])
+
+
 def test_stations_that_do_not_overlap_are_no_passes(made, tmp_path):
     for dataset in moved(made.datasets[3:], 30):
         dataset.AcquisitionNumber = 2

@@ -89,6 +89,8 @@ def _find(slices: Sequence[Slice]) -> list[_Pass]:
     Slices that fit into one stack are passes too where each kind of them is a stack of its own
     over the same part of the patient: every second slice would be another phase's.
     """
+    if len(slices) < 4:  # two passes have two each
+        return []
     directions = np.array([one.directions.ravel() for one in slices])
     if np.ptp(directions, axis=0).max() > 0.01:  # no stack, which is told later
         return []
@@ -164,7 +166,8 @@ def _by_file(slices: Sequence[Slice]) -> list[_Pass]:
 
 def _by_order(slices: Sequence[Slice], keyword: str, heights: AnyArray) -> list[_Pass]:
     """Runs of slices, in the order of a value, that each go one way."""
-    if len({one.marks.get(keyword, "") for one in slices}) < len(slices):
+    values = {one.marks[keyword] for one in slices if keyword in one.marks}
+    if len(values) < len(slices):  # some have none, or share one
         return []
     order = sorted(range(len(slices)), key=lambda i: _in_order(slices[i].marks[keyword]))
     steps = np.diff(heights[order])
