@@ -14,6 +14,7 @@ from renalseg.errors import VolumeError
 from renalseg.files import move
 from renalseg.formats import META_SUFFIXES, NIFTI_SUFFIXES, SUFFIXES
 from renalseg.types import Affine, AnyArray
+from renalseg.volume.presence import why_absent
 from renalseg.volume.segments import Segment
 
 
@@ -70,6 +71,8 @@ def read_file(path: Path, *, voxels: bool = True) -> StoredImage:
     suffix = format_suffix(path)
     if path.is_dir():
         raise VolumeError(f"{path}: expected an image file, got a folder; name the file in it")
+    if why := why_absent(path):
+        raise VolumeError(f"{path}: {why}; give a file that can be read")
     if not path.is_file():
         raise VolumeError(f"{path}: no such file; check the path")
     if suffix in NIFTI_SUFFIXES:
