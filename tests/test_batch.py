@@ -195,7 +195,7 @@ def test_a_scan_that_cannot_be_read_stops_no_other(scans, broken):
     results = list(predict_files(pairs_of(scans), Fake))
     assert outcome(results) == [(n, "failed" if n == broken else "made") for n in "abc"]
     (problem,) = (r.problem for r in results if r.problem)
-    assert f"{broken}.nii.gz: not a whole NIfTI image" in problem
+    assert f"{broken}.nii.gz: expected a NIfTI file, got one that begins" in problem
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_batch_with_a_bad_scan_ends_with_1(scans, models, tmp_path):
     result = predict(scans, "-o", tmp_path / "masks", "-m", models["full"])
     assert result.exit_code == 1
     assert "1 of 2 scans" in result.stderr
-    assert result.stderr.count("not a whole NIfTI image") == 1
+    assert result.stderr.count("expected a NIfTI file, got one that") == 1
 
 
 def test_too_little_memory_is_one_line(scans, models, tmp_path):

@@ -127,7 +127,7 @@ def test_a_bad_scan_stops_no_other_and_masks_that_stand_are_kept(address, option
     found = list(predict_on_cluster(pairs, options, address))
     assert made(found) == {source: source != kept for source, _ in pairs if source != bad}
     (problem,) = (r.problem for r in found if r.problem)
-    assert "b.nii.gz: not a whole NIfTI image" in problem
+    assert "b.nii.gz: expected a NIfTI file, got one that begins" in problem
     assert mask.read_bytes() == b"there"
 
 

@@ -88,6 +88,36 @@ def test_voxels_beside_the_header_are_read(tmp_path, name):
         np.testing.assert_array_equal(np.unique(read_image(path).array), VOXELS.ravel())
 
 
+@pytest.mark.parametrize("name", ["sub/../data", "{}/data", "./sub/../data", "././data"])
+def test_paths_that_lead_back_are_refused_too(folders, name):
+    name = name.format(folders)
+    (folders / "data").write_bytes(STORED)
+    match = "expected the name of a file in the same folder"
+    refused(match, written(folders / "a.mhd", META + f"ElementDataFile = {name}\n"))
+    refused(match, written(folders / "a.nhdr", NRRD + f"data file: {name}\n"))
+
+
+@pytest.mark.parametrize("name", ["LIST", "list", "LIST 2", "data%d", "%03d.raw 1 3 1"])
+def test_lists_of_files_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(STORED)
+    match = "its voxels lie in several files .* convert it to one file"
+    refused(match, written(tmp_path / "a.mhd", META + f"ElementDataFile = {name}\n"))
+    refused(match, written(tmp_path / "a.nhdr", NRRD + f"data file: {name}\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "promised"),
+    [
+        ("a.mha", META.replace("5 4 3", "2000 1000 1000") + LOCAL, 4 * 10**9),
+        ("a.nrrd", NRRD.replace("5 4 3", "2000 1000 1000") + "\n", 4 * 10**9),
+        ("b.nrrd", NRRD.replace("5 4 3", "999 999 99").replace("raw", "gzip") + "\n", 197604198),
+    ],
+)
+def test_a_header_that_promises_more_than_its_file_has(tmp_path, name, text, promised):
+    path = written(tmp_path / name, text.encode() + bytes(100))
+    refused(f"its header promises {promised} bytes, the file has 100", path)
+
+
 def test_a_link_within_the_folder_is_followed(tmp_path):
     (tmp_path / "data").write_bytes(STORED)
     (tmp_path / "link").symlink_to("data")

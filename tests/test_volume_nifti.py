@@ -309,6 +309,17 @@ def test_gzip_of_several_members(tmp_path_factory, cuts):
         read_image(path)
 
 
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_gzip_of_more_than_a_chunk(tmp_path, level):
+    # chunks of packed and of unpacked bytes end at different places
+    noise = np.random.default_rng(0).integers(-1000, 1000, (128, 128, 100))
+    noise[:64] = -1000
+    content = written(tmp_path / "a.nii", noise.astype(np.int16)).read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content, compresslevel=level))
+    raw, packed = read_image(tmp_path / "a.nii"), read_image(tmp_path / "b.nii.gz")
+    np.testing.assert_array_equal(raw.array, packed.array)
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [

@@ -160,7 +160,7 @@ def test_an_image_that_takes_its_voxels_from_another_file_of_the_server(local, n
     study = create(local)
     put(local, study, name, content)
     start(local, study)
-    assert "expected a file beside it" in wait(local, study, "failed")["problem"]
+    assert "expected the name of a file in the" in wait(local, study, "failed")["problem"]
 
 
 # Archives

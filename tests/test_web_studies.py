@@ -462,7 +462,7 @@ def large_header():
     header = nibabel.Nifti1Header()
     header.set_data_dtype(np.int16)
     header.set_data_shape((512, 512, 600))
-    header.set_sform(IPL, code="scanner")
+    header.set_sform(np.diag([0.25, 0.25, 0.25, 1]) @ IPL, code="scanner")
     return header.binaryblock + bytes(4)
 
 

@@ -162,7 +162,7 @@ def _quaternion(fields: Any) -> AnyArray:
 
 
 def _guessed(pixdim: AnyArray, shape: tuple[int, ...]) -> Affine:
-    """Affine as nibabel guesses it: first axis to the left, the image centered on the origin."""
+    """Affine as nibabel guesses it: first axis to the left, the image's middle at the origin."""
     steps = np.abs(pixdim) * (-1, 1, 1)
     affine = np.diag([*steps, 1.0])
     affine[:3, 3] = -steps * (np.array(shape, dtype=np.float64) - 1) / 2
