@@ -115,9 +115,9 @@ def test_without_uncertainty_the_record_says_the_same(segmenter, results):
 
 def test_the_page_says_the_settings_in_words(results):
     page = words(result_path(results, Format.HTML).read_text())
-    assert "mirrored copies no; precision float32; looked at twice above 600 ml" in page
-    assert "findings removed below 10 ml; tumors kept from 2 ml" in page
-    assert "full resolution in slices 1–24, rows 1–40, columns 1–60" in page
+    assert "mirrored copies: no; precision: float32; looked at twice above: 600 ml" in page
+    assert "findings removed below: 10 ml; tumors kept from: 2 ml" in page
+    assert "full resolution in: slices 1–24, rows 1–40, columns 1–60" in page
 
 
 def test_every_format_says_where_another_line_changes_the_points(results):
@@ -157,7 +157,7 @@ def test_every_download_of_the_page_comes(served, wanted):
     assert answer.status_code == 200, answer.text
     assert len(answer.content) > 100
     if wanted is Download.HTML:
-        assert "full resolution in slices 1–24" in words(answer.text)
+        assert "full resolution in: slices 1–24" in words(answer.text)
     if wanted is Download.JSON:
         scores = answer.json()["lesions"][0]["scores"]
         assert {score["diameter"] for score in scores} == {"3d"}  # the server's line

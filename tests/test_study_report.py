@@ -121,7 +121,7 @@ def test_page_says_what_was_measured(tmp_path):
         "taken from the kidney's shape alone",
         "A kidney is cut off by the scan's end.",
         "a.pth ab12ab12ab12",
-        "profile: balanced, clean: yes, memory_gb: none",
+        "profile: balanced; clean: yes; memory: none",
         "segment 12.3 s",
         "renalseg 9.8.7",
     ):
@@ -176,11 +176,11 @@ def test_settings_are_told_in_words():
         }
     )
     assert told == (
-        "profile fast; mirrored copies no; looked at twice above 600 ml; findings removed below "
-        "none; memory 4 GB; full resolution in slices 2–60, rows 30–81, columns 22–106 and slices "
-        "1–1, rows 1–2, columns 1–3; other thing (a 1.5 mm, on yes, list 1, (2, x))"
+        "profile: fast; mirrored copies: no; looked at twice above: 600 ml; findings removed "
+        "below: none; memory: 4 GB; full resolution in: slices 2–60, rows 30–81, columns 22–106 "
+        "and slices 1–1, rows 1–2, columns 1–3; other thing: (a 1.5 mm, on yes, list 1, (2, x))"
     )
-    assert settings_text({"boxes": []}) == "full resolution in nothing"
+    assert settings_text({"boxes": []}) == "full resolution in: nothing"
 
 
 def test_the_picture_of_a_score_lies_in_the_plane_of_its_line():

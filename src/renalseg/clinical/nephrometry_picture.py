@@ -1,7 +1,8 @@
 """A picture of why a tumor has its scores: one panel for each component of R.E.N.A.L.
 
-Each panel is a plane through the kidney in its own axes, in mm from its centre. Axial panels are
-looked at from the feet, as radiologists do: the front above, the patient's right on the left.
+Each panel is a plane through the kidney in its own axes, in mm from its centre; that of R lies
+where the diameter was looked for, in the scan's own planes unless it is the one in 3D. Axial panels
+are looked at from the feet, as radiologists do: the front above, the patient's right on the left.
 """
 
 from typing import TYPE_CHECKING, Any

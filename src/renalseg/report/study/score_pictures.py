@@ -17,8 +17,9 @@ WIDTH_PIXELS = 1300
 #: A lesion's record and its voxels are one where their centres lie within this.
 _SAME_MM = 3.0
 CAPTION = (
-    "Planes through the kidney's own axes: red kidney, green tumor, light green its part outside "
-    "the kidney's outline (white), yellow the sinus, gray other lesions."
+    "Planes through the kidney's own axes, the first through the diameter: red kidney, green "
+    "tumor, light green its part outside the kidney's outline (white), yellow the sinus, gray "
+    "other lesions."
 )
 
 

@@ -18,17 +18,18 @@ _AXES = ("slices", "rows", "columns")
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """All settings in one line: ``profile balanced; mirrored copies no; ...``."""
-    return "; ".join(_named(name, value) for name, value in settings.items())
+    """All settings in one line: ``profile: balanced; mirrored copies: no; ...``."""
+    return "; ".join(": ".join(_named(name, value)) for name, value in settings.items())
 
 
-def _named(name: str, value: object) -> str:
+def _named(name: str, value: object) -> tuple[str, str]:
+    """A setting's name and value as people say them."""
     words, _, last = name.rpartition("_")
     unit = _UNITS.get(last, "") if words else ""
     said = _NAMES.get(name) or (words if unit else name).replace("_", " ")
     text = "nothing" if name == "boxes" and not value else _plain(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{said} {text} {unit}" if unit and is_number else f"{said} {text}"
+    return said, f"{text} {unit}" if unit and is_number else text
 
 
 def _plain(value: object) -> str:
@@ -40,7 +41,7 @@ def _plain(value: object) -> str:
         case float():
             return f"{value:g}"
         case dict():
-            return f"({', '.join(_named(name, one) for name, one in value.items())})"
+            return f"({', '.join(' '.join(_named(name, one)) for name, one in value.items())})"
         case list() | tuple():
             return _box(value) if _is_box(value) else _listed(value)
     return str(value)
