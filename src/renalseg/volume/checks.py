@@ -161,8 +161,9 @@ def as_labels(path: Path, array: AnyArray, max_label: int | None) -> LabelArray:
         )
     if not np.issubdtype(array.dtype, np.floating):
         return array.astype(np.uint8, copy=False)
-    whole = np.rint(array)
-    off = np.abs(array - whole)
+    labels = np.rint(array).astype(np.uint8)
+    off = array - labels
+    np.abs(off, out=off)
     if float(off.max()) > _ROUNDED:
         odd = array.ravel(order="K")[int(off.ravel(order="K").argmax())]
         shown_odd, _ = distinct(float(odd), float(np.rint(odd)))
@@ -170,4 +171,4 @@ def as_labels(path: Path, array: AnyArray, max_label: int | None) -> LabelArray:
             f"{path}: expected whole numbers as labels, got {shown_odd}; is it a label map, "
             "resampled without interpolation?"
         )
-    return whole.astype(np.uint8)
+    return labels
