@@ -206,13 +206,15 @@ def test_a_fault_while_viewing_is_answered_with_a_number(mask, state, monkeypatc
     with ViewServer(study) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        client = HTTPConnection("127.0.0.1", server.server_port)
-        client.request("GET", f"/{server.token}/api/studies")
-        answer = client.getresponse()
-        text = answer.read().decode()
-        client.close()
-        server.shutdown()
-        thread.join()
+        client = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        try:
+            client.request("GET", f"/{server.token}/api/studies")
+            answer = client.getresponse()
+            text = answer.read().decode()
+        finally:
+            client.close()
+            server.shutdown()
+            thread.join()
     number = re.search(r"fault (\d{8})", text)[1]
     assert answer.status == 500
     assert "deep" not in text
