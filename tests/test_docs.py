@@ -86,8 +86,8 @@ def _give_files(
     """What a reader of a page has: scans, studies, a cohort, and what other pages have made."""
     (folder / "scans").mkdir()
     ct = nibabel.load(study.scan)
-    for name, first in (("first", 0), ("second", 20)):
-        nibabel.save(ct.slicer[first : first + 40], folder / "scans" / f"{name}.nii.gz")
+    for name, side in (("right", slice(None, 61)), ("left", slice(61, None))):
+        nibabel.save(ct.slicer[:40, :, side], folder / "scans" / f"{name}.nii.gz")
     for name in ("study", "studies/first", "studies/second"):
         shutil.copytree(real_data / "ct" / "dicom_series", folder / name)
     if not NEEDS["time"]() or page.stem != "README":  # it makes its own
