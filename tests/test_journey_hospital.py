@@ -14,7 +14,7 @@ import pytest
 
 from journey import renalseg, started
 from once import EVERY_FORMAT
-from renalseg.formats import DICOM_FORMATS, entropy_path
+from renalseg.formats import entropy_path
 from result_files import (
     check_entropy,
     check_page,
@@ -138,16 +138,6 @@ def test_a_trained_ensemble_writes_every_format(bundled_prediction, trained_ense
     target = tmp_path / "study.nii.gz"
     check_results(results_of(target), first_image(study.dicom))
     check_entropy(target)
-
-
-def test_a_file_without_dicom_has_the_other_formats(bundled_prediction, trained_ensemble, tmp_path):
-    plain = {one: path for one, path in results_of(tmp_path / "scan.nii.gz").items()
-             if one not in DICOM_FORMATS}  # fmt: skip
-    renalseg(
-        *("predict", bundled_prediction.scan, "-o", tmp_path, "-m", trained_ensemble),
-        *(word for one in plain for word in ("--format", one)),
-    )
-    check_results(plain)
 
 
 def fetched(url):
