@@ -134,9 +134,11 @@ def run_page(page: Path, folder: Path, command: Path) -> None:
 def _environment(folder: Path, command: Path) -> dict[str, str]:
     shims = folder / ".bin"
     shims.mkdir()
-    shim = shims / "renalseg"
-    shim.write_text(_SHIM.format(real=command))
-    shim.chmod(0o755)
+    python = command.parent / "python"
+    for name, text in (("renalseg", _SERVERS), ("ray", _RAY)):
+        shim = shims / name
+        shim.write_text(text.format(real=command, python=python))
+        shim.chmod(0o755)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RENALSEG_", "PYTHON"))}
     return {
         **kept,
@@ -149,7 +151,7 @@ def _environment(folder: Path, command: Path) -> dict[str, str]:
 
 #: Servers run until somebody stops them. Here they must answer, then the block's next line runs;
 #: its end stops them.
-_SHIM = """#!/usr/bin/env bash
+_SERVERS = """#!/usr/bin/env bash
 case "$1 $2" in serve*|view*|"pacs listen") ;; *) exec {real} "$@" ;; esac
 log=$(mktemp "$HOME/.server-XXXXXX")
 {real} "$@" >"$log" 2>&1 &
@@ -161,6 +163,12 @@ for _ in $(seq 600); do
 done
 cat "$log" >&2
 exit 1
+"""
+
+
+#: A cluster that has the installed renalseg, not the one that is tested with.
+_RAY = """#!/usr/bin/env bash
+exec {python} -m ray.scripts.scripts "$@"
 """
 
 
@@ -196,13 +204,26 @@ def _run(block: Block, folder: Path, environment: dict[str, str], command: Path)
 
 def _stop(group: int) -> None:
     """End a process group: politely, then not."""
-    for signals in ((signal.SIGTERM, *[0] * 100), (signal.SIGKILL, *[0] * 100)):
-        for number in signals:
-            try:
-                os.killpg(group, number)
-            except ProcessLookupError:
-                return
-            time.sleep(0.1)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return
+        end = time.monotonic() + 10
+        while _runs(group) and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def _runs(group: int) -> bool:
+    """Whether a process of a group runs; one that nobody has waited for does not."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            return True
+    return False
 
 
 def _compare(block: Block, output: str) -> None:

@@ -58,7 +58,7 @@ def test_a_block_that_fails_fails_its_page(tmp_path, installed_command):
     page = tmp_path / "page.md"
     page.write_text("```sh\nrenalseg measure nothing.nii.gz\n```\n")
     (tmp_path / "scratch").mkdir()
-    with pytest.raises(AssertionError, match=r"exit 1.*no such file"):
+    with pytest.raises(AssertionError, match=r"(?s)exit 1.*no such file"):
         run_page(page, tmp_path / "scratch", installed_command)
 
 
@@ -88,8 +88,11 @@ def _give_files(
     ct = nibabel.load(study.scan)
     for name, side in (("right", slice(None, 61)), ("left", slice(61, None))):
         nibabel.save(ct.slicer[:40, :, side], folder / "scans" / f"{name}.nii.gz")
+    series = real_data / "ct" / "dicom_series"
+    if page.stem == "pacs":
+        series = study.dicom  # the other has no identifiers, without which no archive takes it
     for name in ("study", "studies/first", "studies/second"):
-        shutil.copytree(real_data / "ct" / "dicom_series", folder / name)
+        shutil.copytree(series, folder / name)
     if not NEEDS["time"]() or page.stem != "README":  # it makes its own
         shutil.copytree(trained.folder, folder / "renalseg-demo", symlinks=True)
     if page.stem == "README":
@@ -99,10 +102,14 @@ def _give_files(
     for name in ("scan_mask", "first", "second"):
         shutil.copy(study.mask, folder / f"{name}.nii.gz")
     shutil.copy(study.mask.with_name("study.json"), folder / "scan_mask.json")
-    shutil.make_archive(str(folder / "study"), "zip", real_data / "ct" / "dicom_series")
+    shutil.make_archive(str(folder / "study"), "zip", series)
     shutil.make_archive(str(folder / "my-model"), "zip", trained.ensemble)
     shutil.copytree(trained.cohort, folder / "kits21" / "data")
+    case = folder / "kits21" / "data" / "case_00000"
+    shutil.copytree(case, case.with_name("case_00004"))  # five folds need five cases
     for name, ensemble in (("ours", "ensemble-postprocessed"), ("theirs", "ensemble")):
         shutil.copytree(trained.folder / "predictions" / ensemble, folder / name)
     shutil.copytree(folder / "ours", folder / "predictions")
-    (folder / "kits23").symlink_to(real_data / "kits23")
+    (folder / "kits23").mkdir()
+    for case in sorted((real_data / "kits23").glob("case_*"))[:8]:
+        (folder / "kits23" / case.name).symlink_to(case)

@@ -88,11 +88,18 @@ class Segmentation:
         shown, _ = self.show()._repr_mimebundle_(**kwargs)
         return {**shown, **text}
 
-    def save(self, path: Path) -> None:
-        """Write the label map on the grid that the scan was read from, its record beside it first.
+    def save(self, path: Path | str) -> None:
+        """Write the label map on the grid of the scan, and before it the record next to it.
 
-        So a mask that stands has its record.
+        So every mask has its record.
+
+        Args:
+            path: The mask's file, in any format that ``Volume.save`` writes.
+
+        Raises:
+            VolumeError: It cannot be written.
         """
+        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.provenance is not None:
             self.provenance.write(sidecar_path(path))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from renalseg.errors import ExperimentError
 from renalseg.files import write_json
 from renalseg.labels import FOREGROUND
 from renalseg.models.plans import Shape, Triple
@@ -80,7 +81,15 @@ def crossval_splits(names: Sequence[str], parts: int) -> list[dict[str, list[str
     Args:
         names: Sorted names.
         parts: Number of folds; 1 gives a single fold that trains and validates on every case.
+
+    Raises:
+        ExperimentError: There are fewer cases than folds.
     """
+    if len(names) < parts:
+        raise ExperimentError(
+            f"expected a case or more for each of {parts} folds, got {len(names)}; add cases, or "
+            "lower `splits` in the experiment file"
+        )
     if parts == 1:
         return [{"train": list(names), "val": list(names)}]
     from nnunetv2.utilities.crossval_split import generate_crossval_split

@@ -51,14 +51,14 @@ def study_pdf(study: Study) -> bytes:
     return target.getvalue()
 
 
-def write_study_pdf(study: Study, path: Path) -> None:
+def write_study_pdf(study: Study, path: Path | str) -> None:
     """Write the PDF, all of it or nothing.
 
     Args:
         study: The patient's scan and what was found.
         path: The PDF file.
     """
-    write_bytes(study_pdf(study), path)
+    write_bytes(study_pdf(study), Path(path))
 
 
 def _fill(flow: Flow, study: Study) -> None:

@@ -40,7 +40,7 @@ class Figure:
     height: int
 
 
-def write_study_page(study: Study, path: Path) -> None:
+def write_study_page(study: Study, path: Path | str) -> None:
     """Write the page, all of it or nothing.
 
     Args:
@@ -74,7 +74,7 @@ def write_study_page(study: Study, path: Path) -> None:
         colors={label.title: color for label, color in COLORS.items()},
         version=__version__,
     )
-    write_text(page, path)
+    write_text(page, Path(path))
 
 
 def paint(panel: Panel, width: int = WIDTH_PIXELS) -> AnyArray:
