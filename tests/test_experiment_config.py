@@ -11,7 +11,7 @@ from renalseg.experiment.tasks import tasks
 from renalseg.experiment.trainings import training_steps
 from renalseg.models.plans import PAPER_PLAN
 from renalseg.training.annotations import needed_variants, training_variants, validation_variant
-from renalseg.training.dataset import TrainingSet
+from renalseg.training.dataset import TrainingSet, crossval_splits
 from renalseg.training.recipe import Recipe
 from renalseg.training.workspace import Workspace
 from renalseg.workers import Serial
@@ -191,3 +191,8 @@ def test_missing_weights_are_said_before_anything_is_done(tmp_path):
     with pytest.raises(ExperimentError, match=r"nowhere\.pth: no such checkpoint"):
         run(job, Serial(), Silent())
     assert not (tmp_path / "run").exists()
+
+
+def test_fewer_cases_than_folds_are_refused():
+    with pytest.raises(ExperimentError, match="each of 5 folds, got 4; add cases"):
+        crossval_splits([f"case_{number:05d}" for number in range(4)], 5)

@@ -210,7 +210,7 @@ def test_tiles_of_air_are_computed_once(models):
 
 
 def test_provenance_says_what_made_the_mask(ensemble, volume, tmp_path):
-    load(ensemble).predict(volume).save(tmp_path / "mask.nii.gz")
+    load(ensemble).predict(volume).save(str(tmp_path / "mask.nii.gz"))
     text = (tmp_path / "mask.json").read_text()
     assert "not a medical device" in text.lower()
     assert "cascade-stage2/fold_1/checkpoint_final.pth" in text
