@@ -6,11 +6,12 @@ Markers are HTML comments in the line before a block, which no reader of the pag
 - ``<!-- file: NAME -->``: the block is the content of a file that later blocks read.
 - ``<!-- part -->``: an excerpt that does not run by itself.
 
-A ``text`` block after a block that runs quotes its output; ``...`` stands for anything.
+A ``text`` block after a block that runs quotes its output; ``...`` stands for the rest.
 """
 
 import doctest
 import importlib.util
+import math
 import os
 import re
 import signal
@@ -30,6 +31,7 @@ _MARKER = r"(?:^<!-- (?P<marker>[a-z]+)(?:: (?P<value>[^>]+?))? -->\n)?"
 _BLOCK = re.compile(
     _MARKER + r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 _LONGEST_S = 600
 
 
@@ -227,9 +229,18 @@ def _runs(group: int) -> bool:
 
 
 def _compare(block: Block, output: str) -> None:
+    """Compare an output with the one that a page quotes, blanks apart; numbers may round anew."""
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    same = doctest.OutputChecker().check_output(block.text, output, flags)
-    assert same, f"{block.place}: the page quotes\n{block.text}\nand the command prints\n{output}"
+    texts = [_NUMBER.sub("#", text) for text in (block.text, output)]
+    same = doctest.OutputChecker().check_output(*texts, flags)
+    numbers = [map(float, _NUMBER.findall(text)) for text in (block.text, output)]
+    close = all(
+        math.isclose(quoted, printed, rel_tol=0.03, abs_tol=1.5)
+        for quoted, printed in zip(*numbers, strict=False)  # "..." cuts the end off
+    )
+    message = f"{block.place}: the page quotes\n{block.text}\nand the command prints\n{output}"
+    assert same, message
+    assert close, message
 
 
 def links(page: Path) -> Iterator[Path]:

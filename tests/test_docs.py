@@ -62,9 +62,12 @@ def test_a_block_that_fails_fails_its_page(tmp_path, installed_command):
         run_page(page, tmp_path / "scratch", installed_command)
 
 
-def test_another_output_than_the_quoted_one_fails_its_page(tmp_path, installed_command):
+@pytest.mark.parametrize(("printed", "quoted"), [("a 5", "b 5"), ("a 50", "a 60"), ("a 5", "a")])
+def test_another_output_than_the_quoted_one_fails_its_page(
+    tmp_path, installed_command, printed, quoted
+):
     page = tmp_path / "page.md"
-    page.write_text("```sh\nrenalseg --version\n```\n\n```text\nrenalseg 99\n```\n")
+    page.write_text(f"```sh\necho {printed}\n```\n\n```text\n{quoted}\n```\n")
     (tmp_path / "scratch").mkdir()
     with pytest.raises(AssertionError, match="the page quotes"):
         run_page(page, tmp_path / "scratch", installed_command)
