@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 PYTHON_FILES := src tests examples benchmarks web hatch_build.py
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 # What tests start: a browser, an archive, a DICOM checker; npm brings the viewer. Without them these tests skip.
 SYSTEM := chromium curl dicom3tools fonts-liberation jq openssl orthanc orthanc-dicomweb $(shell command -v npm >/dev/null || echo npm)
@@ -32,7 +32,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PIP) -e .
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps nnunet  # v1: what it depends on no longer installs, its network needs none of it
 	touch $@

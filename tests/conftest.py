@@ -75,6 +75,18 @@ def bundled_prediction(make_once, installed_command, real_data) -> RealStudy:
     return RealStudy(make_once("prediction", lambda folder: predict_real_study(folder, real_data)))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave soak tests to soaks, and begin with the longest file: a worker has it by itself."""
+    if not IS_WHOLE:
+        config.hook.pytest_deselected(items=[item for item in items if _is_soak(item)])
+        items[:] = [item for item in items if not _is_soak(item)]
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
+
+
+def _is_soak(item: pytest.Item) -> bool:
+    return item.get_closest_marker("soak") is not None
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Number tests of bytes: as ids no terminal shows them, and zips hold the time of day."""
     return argname if isinstance(val, bytes) else None

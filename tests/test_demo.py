@@ -158,7 +158,7 @@ def test_folder_of_another_experiment_is_refused(demo, tmp_path):
         run_demo(folder, Silent(), device="cpu", workers=1, config=str(other))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_training_goes_on_from_its_last_epoch(demo, tmp_path):
     """SIGKILL after the first epoch of a long training; the next run takes up its checkpoint."""
     config = tmp_path / "long.yaml"

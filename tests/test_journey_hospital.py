@@ -110,6 +110,7 @@ def test_a_real_series_without_kidneys_has_every_format_too(real_data, tmp_path)
     check_entropy(target)
 
 
+@pytest.mark.soak  # the README itself runs in test_docs.py
 def test_the_readmes_first_commands(bundled_prediction, tmp_path):
     """A scan in NIfTI; nothing is named but the scan."""
     scan = shutil.copy(bundled_prediction.scan, tmp_path / "scan.nii.gz")

@@ -55,7 +55,7 @@ def test_the_report_of_a_finished_run_has_the_same_numbers(trained_experiment, t
         *("experiment", "report", TINY, "-c", trained_experiment.cohort, "-o", folder),
         *("--format", "latex"),
     ).stdout
-    assert latex.count(r"\begin{tabular}") == 6
+    assert latex.count(r"\begin{tabular}") == 7  # six, and section 3
     assert scores_in(latex) == scores_in(before) == scores_in(trained_experiment.printed)
     assert (folder / "tables.md").read_text() == before
     assert (folder / "report.html").is_file()

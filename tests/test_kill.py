@@ -146,8 +146,8 @@ def wait_for_change(folder, seconds):
 def test_batches_killed_at_any_moment_leave_whole_files_and_go_on(folder, apart, tmp_path):
     stood, torn = apart(kill_rounds, folder, tmp_path / "masks")
     assert len(stood) == ROUNDS
-    assert len(set(stood)) > 5  # the moments differ
-    assert torn > 5  # some were killed while they wrote
+    assert len(set(stood)) > rounds(5, 2)  # the moments differ
+    assert torn > rounds(5, 0)  # some were killed while they wrote
     assert same_masks(folder, tmp_path / "masks")
 
 

@@ -21,7 +21,7 @@ def test_the_example_of_the_docs_is_read(tmp_path):
     text = (Path(__file__).parents[1] / "docs" / "pacs.md").read_text()
     config = load_config(written(tmp_path, text.split("```yaml\n")[1].split("```")[0]))
     assert config.peers["archive"].speaks == ("dimse", "dicomweb")
-    assert config.caller("ORTHANC", "10.1.2.3") == "archive"
+    assert config.caller("ORTHANC", "127.0.0.1") == "archive"
     assert config.caller("CT1", "10.1.7.9") == "scanner"
 
 

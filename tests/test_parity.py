@@ -85,7 +85,9 @@ def assert_agrees(ours: np.ndarray, theirs: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "folds"), [("one", (0, 1)), ("planar", (0,))])
+@pytest.mark.parametrize(
+    ("name", "folds"), [pytest.param("one", (0, 1), marks=pytest.mark.soak), ("planar", (0,))]
+)
 def test_single_model_with_folds_and_mirrored_copies(tmp_path, models, scan_file, name, folds):
     theirs = nnunet_predict(models[name], scan_file.parent, tmp_path, "-f", *folds)
     ours = exact(models[name]).load().predict(scan_file)
@@ -104,6 +106,7 @@ def test_cascade(tmp_path, models, scan_file):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_ensemble_of_two_models_on_different_grids(tmp_path, models, scan_file):
     for name in ("one", "low"):
         options = ("-f", 0, 1, "--save_probabilities")

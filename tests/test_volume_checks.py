@@ -226,5 +226,7 @@ def test_an_empty_mask_is_a_label_map(tmp_path):
 
 def test_a_label_map_that_was_not_fetched_is_called_that(tmp_path):
     (tmp_path / "mask.nii.gz").symlink_to("../.git/annex/objects/a/mask.nii.gz")
-    with pytest.raises(VolumeError, match=r"mask\.nii\.gz: a link to nothing.*datalad get"):
+    with pytest.raises(
+        VolumeError, match=r"mask\.nii\.gz: cannot be read \(a link to nothing.*datalad get"
+    ):
         read_labels(tmp_path / "mask.nii.gz")

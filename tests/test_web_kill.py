@@ -10,7 +10,6 @@ import httpx
 import numpy as np
 import pytest
 
-from soak import rounds
 from web_server import found_in, make_ct, nifti, process, read_nifti
 
 pytestmark = [
@@ -18,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux"),
 ]
 
-SCANS, USERS = rounds(100, 30), 10
+SCANS, USERS = 100, 10
 TOKENS = {f"user{n}": f"a-token-for-user-number-{n}" for n in range(USERS)}
 #: What the server takes without a network. A hundred of these files would be more.
 MOST_GB = 0.45

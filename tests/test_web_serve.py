@@ -206,7 +206,7 @@ def test_a_real_ensemble_gives_what_the_library_gives(tmp_path, monkeypatch):
 
     model = write_model(tmp_path / "model", folds=(0,))
     served = Settings(model=model, data=tmp_path, device="cpu")
-    monkeypatch.setattr("web_server.Engine", lambda *_: loader(served)("fast"))
+    monkeypatch.setattr("web_server.Engine", lambda *_, **__: loader(served)("fast"))
     with running(tmp_path / "data") as client:
         study = finished(client, profile="fast", uncertainty=True)
         place = f"/api/studies/{study['id']}"

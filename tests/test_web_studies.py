@@ -360,7 +360,7 @@ def test_a_model_that_cannot_be_loaded_is_said(tmp_path, monkeypatch):
     def broken(profile):
         raise ModelError(f"{tmp_path}/model/fold_0.pth: damaged; copy it again")
 
-    monkeypatch.setattr("web_server.Engine", lambda *_: broken(None))
+    monkeypatch.setattr("web_server.Engine", lambda *_, **__: broken(None))
     with running(tmp_path) as client:
         study = create(client)
         put(client, study)
@@ -437,7 +437,7 @@ def test_a_download_that_fails_is_answered_with_a_number_that_the_log_has(
 
 
 def test_a_fault_of_the_model_has_a_number_too(tmp_path, caplog, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise KeyError("/secret/model")
 
     monkeypatch.setattr("web_server.Engine", broken)

@@ -86,8 +86,8 @@ def running(data, fake=None, *, cleaning=None, **more):
     fake = fake or Fake()
     settings = Settings(model=Path("model"), data=data, **more)
     settings = replace(settings, limits=replace(settings.limits, reserve_mb=0))
-    engine = Engine(fake, cleaning or Cleaning(), diameter=settings.diameter)
-    app = create_app(settings, lambda profile: engine)
+    cleaning, diameter = cleaning or Cleaning(), settings.diameter
+    app = create_app(settings, lambda profile: Engine(fake, cleaning, diameter=diameter))
     with TestClient(app, base_url=BASE, client=("127.0.0.1", 50000)) as client:
         client.fake = fake
         if settings.is_open:

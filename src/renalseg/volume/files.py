@@ -72,7 +72,7 @@ def read_file(path: Path, *, voxels: bool = True) -> StoredImage:
     if path.is_dir():
         raise VolumeError(f"{path}: expected an image file, got a folder; name the file in it")
     if why := why_absent(path):
-        raise VolumeError(f"{path}: {why}; give a file that can be read")
+        raise VolumeError(f"{path}: cannot be read ({why}); give a file that can be")
     if not path.is_file():
         raise VolumeError(f"{path}: no such file; check the path")
     if suffix in NIFTI_SUFFIXES:

@@ -7,6 +7,7 @@ _NAMES = {
     "roi": "region of interest",
     "step": "step of tiles",
     "mirror": "mirrored copies",
+    "fold_average": "folds averaged by",
     "large_ml": "looked at twice above",
     "postprocess": "post-processing",
     "least_ml": "findings removed below",
