@@ -203,7 +203,7 @@ def _train(job: Job, wanted: list[Task], pool: Executor, reporter: Reporter) -> 
         reporter.update(sum(epochs), total)
 
     networks = sum(not step.title.startswith("predict") for step in steps)
-    with stage(reporter, f"train {networks} networks, {len(trainings) - networks} stood already"):
+    with stage(reporter, f"train {networks} networks, {len(trainings) - networks} already done"):
         run_steps(
             steps,
             pool,

@@ -87,7 +87,7 @@ def score_legend() -> str:
     return (
         "To threshold: how far the value lies from the nearest value at which its points change. "
         f"Near means less than {NEAR['mm']:.0f} mm or {NEAR['%']:.0f} percentage points. "
-        f"{NONE} stands for nothing to tell; what is open cannot be known from the labels."
+        f"{NONE} means that there is nothing to report, open that the labels cannot tell."
     )
 
 
