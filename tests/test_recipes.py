@@ -6,8 +6,10 @@ from pathlib import Path
 import blosc2
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from models import write_model
 from renalseg.cohort import Cohort, plausible_maps
 from renalseg.experiment.config import load_experiment
 from renalseg.experiment.demo import run_demo
@@ -15,6 +17,7 @@ from renalseg.experiment.progress import Silent
 from renalseg.models.checkpoints import FINAL, load_checkpoint
 from renalseg.training import cascade
 from renalseg.training.annotations import MAPS
+from renalseg.training.cascade import ScaledSoftmax
 from renalseg.training.soft_target import decode_mean
 from renalseg.training.variants import VariantDataset
 from renalseg.training.workspace import Workspace
@@ -81,7 +84,7 @@ def test_a_first_stage_is_averaged_by_softmax_for_the_second_too(trained, monkey
             cascade.predict_next_stage(workspace, "Dataset021_KiTS", recipe, fold, average=average)
     logits, softmax = scores[0], scores[-1]
     assert (logits.sum(0) - 1).abs().max() > 0.1
-    assert (softmax.sum(0) / 1000 - 1).abs().max() < 0.01  # in thousandths
+    assert (softmax.sum(0) / ScaledSoftmax.FACTOR - 1).abs().max() < 0.01
     assert path.read_bytes() == before
 
 
@@ -152,3 +155,24 @@ def test_a_planar_network_sees_axial_slices(trained):
     )
     first = next(iter(checkpoint["network_weights"].values()))
     assert first.ndim in (1, 4)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (17, 17, 17), (24, 24, 24), (33, 33, 33)])
+def test_scores_of_a_sure_network_are_added_up_by_nnunet_without_overflow(tmp_path, shape):
+    """Tiles that nearly coincide are the worst case: one voxel more than a patch."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    class Sure(torch.nn.Module):
+        def forward(self, image):
+            return torch.cat([20 + 0 * image, 0 * image, 0 * image, 0 * image], 1)
+
+    folder = write_model(tmp_path / "m", folds=(0,))
+    predictor = nnUNetPredictor(
+        device=torch.device("cpu"), allow_tqdm=False, perform_everything_on_device=False
+    )
+    predictor.initialize_from_trained_model_folder(str(folder), (0,), "checkpoint_final.pth")
+    predictor.network = torch.nn.Sequential(Sure(), ScaledSoftmax())
+    scores = predictor.predict_sliding_window_return_logits(torch.zeros(1, *shape)).float()
+    assert torch.isfinite(scores).all()
+    assert (scores.sum(0) / ScaledSoftmax.FACTOR - 1).abs().max() < 0.02
+    assert (scores.argmax(0) == 0).all()

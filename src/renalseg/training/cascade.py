@@ -16,15 +16,20 @@ from renalseg.training.run import make_trainer
 from renalseg.training.workspace import Workspace
 
 
-class _Softmax(nn.Module):
-    """Softmax scores in thousandths.
+class ScaledSoftmax(nn.Module):
+    """Softmax scores times 500, which nnU-Net can add up in half precision.
 
-    nnU-Net adds tiles up in half precision, whose smallest number is as large as the weights of a
-    tile's corners: of scores below 1 nothing would be left there. The best class stays the same.
+    Of scores below 1 nothing would be left in a tile's corners, whose weights are as small as the
+    smallest number of half precision. Up to eight tiles that nearly coincide, with weights up to
+    10, lie over a voxel: above 65504 / 80 their sum would be infinite. The best class stays the
+    same.
     """
 
+    FACTOR = 500
+
     def forward(self, logits: Tensor) -> Tensor:
-        return 1000 * logits.softmax(1)
+        """Turn logits (batch, class, ...) into scaled scores."""
+        return self.FACTOR * logits.softmax(1)
 
 
 def next_stage_folder(workspace: Workspace, dataset: str, recipe: Recipe) -> Path:
@@ -73,7 +78,7 @@ def predict_next_stage(
         predictor = nnUNetPredictor(device=torch.device(device), allow_tqdm=False)
         network = trainer.network
         if average == "softmax":  # nnU-Net v2 averages what a network puts out, whatever it is
-            network = nn.Sequential(network, _Softmax())
+            network = nn.Sequential(network, ScaledSoftmax())
         predictor.manual_initialization(
             network,
             trainer.plans_manager,
