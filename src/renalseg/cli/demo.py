@@ -35,8 +35,9 @@ def command(
     typer.echo(f"\nPage      {outcome.report}")
     for path in outcome.tables.values():
         typer.echo(f"Tables    {path}")
-    typer.echo(f"Ensemble  {outcome.ensemble}")
-    typer.echo(f"\nTry it: renalseg predict SCAN.nii.gz -o MASK.nii.gz -m {outcome.ensemble}")
+    if outcome.ensemble:  # not where one of its networks failed
+        typer.echo(f"Ensemble  {outcome.ensemble}")
+        typer.echo(f"\nTry it: renalseg predict SCAN.nii.gz -o MASK.nii.gz -m {outcome.ensemble}")
     if outcome.to_look_at:
         files = shlex.join(str(path) for path in outcome.to_look_at)
         typer.echo(f"Look at its cases: renalseg view {files}")
