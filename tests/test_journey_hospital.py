@@ -96,6 +96,7 @@ def test_the_scan_and_its_mask_are_viewed(bundled_prediction):
         fetched(url)
 
 
+@pytest.mark.soak  # the README segments this series, a trained ensemble writes all formats
 def test_a_real_series_without_kidneys_has_every_format_too(real_data, tmp_path):
     """Its 20 slices end above the kidneys; they are compressed and lack every UID."""
     series = real_data / "ct" / "dicom_series"

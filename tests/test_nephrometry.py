@@ -23,6 +23,7 @@ from renalseg.clinical.position import Position, find_position, sinus_distance_m
 from renalseg.clinical.renal import renal_score
 from renalseg.clinical.size import points_by_line
 from renalseg.labels import DiameterLine, Label
+from soak import sampled
 
 
 def position(**values):
@@ -330,16 +331,19 @@ def numbers(found):
 
 @pytest.mark.parametrize(
     "grid",
-    [
-        {"order": (1, 2, 0), "flips": (-1, 1, -1)},
-        {"order": (2, 0, 1), "flips": (-1, -1, 1)},
-        {"turn": (25.0, -15.0, 10.0)},
-        {"turn": (0.0, 0.0, 40.0), "flips": (1, -1, 1)},
-        {"spacing_mm": 1.0},
-        {"spacing_mm": 2.0},
-        {"spacing_mm": 3.0},
-        {"spacing_mm": (0.8, 0.8, 3.0)},
-    ],
+    sampled(
+        [
+            {"order": (1, 2, 0), "flips": (-1, 1, -1)},
+            {"order": (2, 0, 1), "flips": (-1, -1, 1)},
+            {"turn": (25.0, -15.0, 10.0)},
+            {"turn": (0.0, 0.0, 40.0), "flips": (1, -1, 1)},
+            {"spacing_mm": 1.0},
+            {"spacing_mm": 2.0},
+            {"spacing_mm": 3.0},
+            {"spacing_mm": (0.8, 0.8, 3.0)},
+        ],
+        4,
+    ),
 )
 def test_the_grid_changes_nothing(grid):
     _, usual, _ = measured(TILTED)

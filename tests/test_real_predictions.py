@@ -115,8 +115,8 @@ def test_without_uncertainty_the_record_says_the_same(segmenter, results):
 
 def test_the_page_says_the_settings_in_words(results):
     page = words(result_path(results, Format.HTML).read_text())
-    assert "mirrored copies: no; folds averaged by: logits; precision: float32" in page
-    assert "float32; looked at twice above: 600 ml" in page
+    assert "mirrored copies: no; precision: float32; folds averaged by: logits" in page
+    assert "logits; looked at twice above: 600 ml" in page
     assert "findings removed below: 10 ml; tumors kept from: 2 ml" in page
     assert "full resolution in: slices 1–24, rows 1–40, columns 1–60" in page
 
