@@ -22,7 +22,7 @@ test: system $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: system $(VENV)/installed-dev
 	RENALSEG_SOAK=1 $(BIN)/python -m pytest

@@ -16,6 +16,7 @@ from soak import IS_WHOLE, SEED
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+_LONGEST = ("test_docs.py", "test_journey_", "test_parity.py", "test_page")
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
@@ -30,15 +31,25 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_once(tmp_path_factory) -> MakeOnce:
-    """Make a folder once per run, for all workers of pytest-xdist; tests copy what they change."""
+def shared_root(tmp_path_factory) -> Path:
+    """A folder that all workers of this run have in common."""
     root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
+@pytest.fixture(scope="session")
+def ray_lock(shared_root) -> FileLock:
+    """Held by whoever runs a Ray cluster: `ray stop` ends every one of this machine."""
+    return FileLock(shared_root / "ray.lock")
+
+
+@pytest.fixture(scope="session")
+def make_once(shared_root) -> MakeOnce:
+    """Make a folder once per run, for all workers of pytest-xdist; tests copy what they change."""
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
-        folder, done = root / f"once-{name}", root / f"once-{name}.done"
-        with FileLock(root / f"once-{name}.lock"):
+        folder, done = shared_root / f"once-{name}", shared_root / f"once-{name}.done"
+        with FileLock(shared_root / f"once-{name}.lock"):
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
@@ -76,11 +87,11 @@ def bundled_prediction(make_once, installed_command, real_data) -> RealStudy:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave soak tests to soaks, and begin with the longest file: a worker has it by itself."""
+    """Leave soak tests to soaks, and begin with the longest files, so that no worker ends late."""
     if not IS_WHOLE:
         config.hook.pytest_deselected(items=[item for item in items if _is_soak(item)])
         items[:] = [item for item in items if not _is_soak(item)]
-    items.sort(key=lambda item: item.path.name != "test_docs.py")
+    items.sort(key=lambda item: not item.path.name.startswith(_LONGEST))
 
 
 def _is_soak(item: pytest.Item) -> bool:

@@ -28,7 +28,12 @@ IPL = np.array([[0, 0, -3.0, 60], [0, -3.0, 0, 50], [-4.0, 0, 0, 40], [0, 0, 0, 
 
 
 @pytest.fixture(scope="module")
-def address():
+def address(ray_lock):
+    with ray_lock:
+        yield from _cluster()
+
+
+def _cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     nodes = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 1})
     nodes.add_node(num_cpus=1)

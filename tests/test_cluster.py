@@ -17,7 +17,12 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture(scope="module")
-def address():
+def address(ray_lock):
+    with ray_lock:
+        yield from _cluster()
+
+
+def _cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     nodes = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 1})
     nodes.add_node(num_cpus=1)
