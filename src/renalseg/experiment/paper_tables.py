@@ -7,7 +7,7 @@ from renalseg.experiment.config import Experiment, load_experiment
 from renalseg.experiment.heldout import POSTPROCESSED
 from renalseg.experiment.tables import Row, Scores, Table
 
-#: Stand for the best model, and the best single-stage one, among those that ran.
+#: Placeholders for the best model, and the best single-stage one, among those that ran.
 BEST, BEST_SINGLE_STAGE = "best", "best-1-stage"
 #: Ensembles by their names in paper.yaml; of another file those that take their part.
 SINGLE_STAGE_ENSEMBLE, FINAL = "ensemble-1-stage", "ensemble"

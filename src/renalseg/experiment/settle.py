@@ -15,7 +15,7 @@ from renalseg.training.recipe import Recipe
 from renalseg.training.workspace import Workspace
 
 RECORD = "experiment.json"
-#: Where the held-out predictions stand, one folder per model or ensemble.
+#: Folder of the held-out predictions, one folder in it per model or ensemble.
 PREDICTIONS = "predictions"
 _REMEDIES = {"weights": "say what it was begun with (weights in the experiment file, or --liver), "}
 #: What an experiment writes into its folder.

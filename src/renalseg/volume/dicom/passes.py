@@ -92,7 +92,7 @@ def _find(slices: Sequence[Slice]) -> list[_Pass]:
     if len(slices) < 4:  # two passes have two each
         return []
     directions = np.array([one.directions.ravel() for one in slices])
-    if np.ptp(directions, axis=0).max() > 0.01:  # no stack, which is told later
+    if np.ptp(directions, axis=0).max() > 0.01:  # no stack; reported later
         return []
     heights = _heights(slices)
     mm = np.sort(heights)
